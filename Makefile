@@ -1,0 +1,46 @@
+# make demo   set up what it needs and run the main job (no API key, no Docker daemon)
+# make test   set up and run the tests
+# make check  ruff, mypy and the import contracts
+# make docker-test  the tests that need a Docker daemon
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SEED ?= 0
+MANIFESTS := pyproject.toml constraints.txt
+# One thread a process: a second OpenMP thread loses more than it gains on a shared machine.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test docker-test check coverage clean
+
+demo: $(VENV)/.installed
+	$(BIN)/rewardsmith design doorkey-6x6 --model offline --seed $(SEED)
+
+test: check
+	$(BIN)/python -m pytest
+
+docker-test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m docker
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+coverage: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered
+
+$(VENV)/.created:
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.created $(MANIFESTS)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,box2d,mujoco,sb3]'
+	touch $@
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,1 @@
+"""What the agent is asked to do: tasks, the state a reward may read, simulators."""

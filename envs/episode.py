@@ -1,0 +1,90 @@
+"""Recorded experience: what happened in one episode, and many transitions in one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Fields = Mapping[str, Array]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Episode:
+    """One episode of ``L`` steps, recorded by trusted code.
+
+    ``state`` and ``next_state`` hold the task's fields, each ``(L, *shape)``; ``next_state`` of the last step
+    is the final state, read before any reset.
+    """
+
+    state: Fields
+    action: Array
+    """``(L,)`` int64 or ``(L, A)`` float32."""
+    next_state: Fields
+    reward: Array
+    """``(L,)`` float32: what the environment itself paid."""
+    terminated: bool
+    truncated: bool
+    success: bool
+    observation: Array | None = None
+    """``(L + 1, ...)`` raw observations; recorded only for a user's ``--fitness`` function."""
+
+    def __len__(self) -> int:
+        return len(self.action)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transitions:
+    """``R`` rows walked for ``T`` steps in time order: every array is ``(T, R, ...)``.
+
+    A row may hold the end of one episode and the start of the next; ``terminated | truncated`` marks the last
+    step of an episode, whose ``next_state`` is the final state.
+    """
+
+    state: Fields
+    action: Array
+    next_state: Fields
+    terminated: Array
+    """``(T, R)`` bool."""
+    truncated: Array
+    """``(T, R)`` bool."""
+
+
+def transitions(episode: Episode) -> Transitions:
+    """One episode as ``Transitions`` of a single row, ``(L, 1, ...)``."""
+    last = np.zeros((len(episode), 1), dtype=bool)
+    terminated, truncated = last.copy(), last.copy()
+    terminated[-1], truncated[-1] = episode.terminated, episode.truncated
+    return Transitions(
+        state={k: v[:, None] for k, v in episode.state.items()},
+        action=episode.action[:, None],
+        next_state={k: v[:, None] for k, v in episode.next_state.items()},
+        terminated=terminated,
+        truncated=truncated,
+    )
+
+
+def flat(episodes: Sequence[Episode]) -> Transitions:
+    """All steps of all episodes as one batch of single-step rows, ``(1, B, ...)``."""
+
+    def join(parts: list[Array]) -> Array:
+        return np.concatenate(parts)[None]
+
+    def ends(flags: list[bool]) -> Array:
+        out = [np.zeros(len(e), dtype=bool) for e in episodes]
+        for row, value in zip(out, flags, strict=True):
+            row[-1] = value
+        return join(out)
+
+    names = episodes[0].state
+    return Transitions(
+        state={k: join([e.state[k] for e in episodes]) for k in names},
+        action=join([e.action for e in episodes]),
+        next_state={k: join([e.next_state[k] for e in episodes]) for k in names},
+        terminated=ends([e.terminated for e in episodes]),
+        truncated=ends([e.truncated for e in episodes]),
+    )

@@ -1,0 +1,1 @@
+"""How state is read: one self-contained file for each family of environments; bundles carry them."""

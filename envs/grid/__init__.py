@@ -1,0 +1,1 @@
+"""MiniGrid as tensors: a batched simulator whose every quantity stays on the device."""

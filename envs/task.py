@@ -1,0 +1,162 @@
+"""What an agent is asked to do, as data: the task, the state a reward may read, and how a learner is trained on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+DType = Literal["float32", "int64", "uint8", "bool"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One named array of the state that a reward program reads; batched it has shape ``(B, *shape)``."""
+
+    name: str
+    meaning: str
+    """What the field says about the world, in one sentence; for models and for people."""
+    unit: str
+    """Unit of its numbers (``cell``, ``m``, ``rad``, ``m/s`` ...); ``1`` for pure numbers and codes."""
+    dtype: DType = "float32"
+    shape: tuple[int, ...] = ()
+    low: float | None = None
+    """Smallest possible value, where it is known."""
+    high: float | None = None
+    """Largest possible value, where it is known."""
+    values: tuple[tuple[int, str], ...] = ()
+    """What each code means, for fields that hold codes."""
+
+    def json_schema(self) -> dict[str, Any]:
+        """The field as JSON Schema: facts only, with ``x-`` keys for what JSON Schema has no word for."""
+        number = "boolean" if self.dtype == "bool" else "number" if self.dtype == "float32" else "integer"
+        leaf: dict[str, Any] = {"type": number}
+        if self.low is not None:
+            leaf["minimum"] = self.low
+        if self.high is not None:
+            leaf["maximum"] = self.high
+        if self.values:
+            leaf["enum"] = [code for code, _ in self.values]
+        schema = leaf
+        for size in reversed(self.shape):
+            schema = {"type": "array", "minItems": size, "maxItems": size, "items": schema}
+        schema = {**schema, "description": self.meaning, "x-unit": self.unit, "x-dtype": self.dtype}
+        schema["x-shape"] = ["B", *self.shape]
+        if self.values:
+            schema["x-values"] = {str(code): meaning for code, meaning in self.values}
+        return schema
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """The action space: ``(B,)`` int64 codes when discrete, ``(B, size)`` float32 when continuous."""
+
+    kind: Literal["discrete", "continuous"]
+    size: int
+    """Number of codes, or of dimensions."""
+    meanings: tuple[str, ...] = ()
+    """What each code or dimension does; empty when unknown (a black-box environment)."""
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+
+    def in_words(self) -> str:
+        """The action space as one paragraph for a prompt."""
+        names = self.meanings or tuple(f"{self.kind} {i}" for i in range(self.size))
+        if self.kind == "discrete":
+            codes = "; ".join(f"{i}: {name}" for i, name in enumerate(names))
+            return f"action has shape (B,), int64 codes: {codes}"
+        dims = "; ".join(
+            f"{i}: {name} in [{lo:g}, {hi:g}]"
+            for i, (name, lo, hi) in enumerate(zip(names, self.low, self.high, strict=True))
+        )
+        return f"action has shape (B, {self.size}), float32, dimensions: {dims}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitness:
+    """The task's own measure of an episode, computed by trusted code only."""
+
+    kind: Literal["success_rate", "return"]
+    success: Literal["reward_positive", "terminated", "return_at_least", "never"] = "never"
+    """When an episode is a success: its last reward was positive at a termination; it terminated; its
+    undiscounted return reached ``threshold``; or the task has no notion of success."""
+    threshold: float | None = None
+    function: str | None = None
+    """A user's ``module:function`` that scores an episode (see ``envs.episode.Episode``); overrides ``kind``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PPOSettings:
+    """One set for each task, tuned on the native reward alone; the same in every arm."""
+
+    envs: int = 16
+    """Environments per learner."""
+    steps: int = 128
+    """Steps of each environment in a rollout."""
+    epochs: int = 4
+    minibatches: int = 4
+    learning_rate: float = 7e-4
+    anneal: bool = False
+    """Whether the learning rate falls linearly to zero over the budget."""
+    gamma: float = 0.99
+    gae_lambda: float = 0.95
+    clip: float = 0.2
+    entropy: float = 0.01
+    value: float = 0.5
+    max_grad_norm: float = 0.5
+    hidden: tuple[int, ...] = (64, 64)
+    normalize_observation: bool = False
+    """Running mean and deviation of continuous observations, per learner; off for grids."""
+    reward_clip: float = 10.0
+    """Bound on a normalised reward, the same in every arm."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSpec:
+    """Everything that the loop must know of a task."""
+
+    id: str
+    env_id: str
+    """Gymnasium id, or ``module:Id-v0`` for an environment that a user's module registers."""
+    description: str
+    """The task in words; the only thing a model is told about what is wanted."""
+    state: tuple[Field, ...]
+    action: Action
+    fitness: Fitness
+    extractor: str
+    """Where state is read: a file of ``envs/extractors`` (``grid``, ``classic`` ...) or a user's ``module:function``."""
+    task_weight: float
+    """Weight of the native reward in what every learner is paid: 1 where it is sparse, 0 where it is the dense fitness."""
+    episode_steps: int
+    """Time limit of an episode."""
+    env_steps: int
+    """Training budget of one learner."""
+    ppo: PPOSettings = field(default_factory=PPOSettings)
+    budget: Literal["cpu", "gpu"] = "cpu"
+    """``gpu`` says that at ``env_steps`` no arm was seen above a random policy on a CPU budget."""
+    human: str | None = None
+    """File of ``envs/human``: a dense reward that a person wrote, in our signature, its source in its docstring."""
+    extra: str | None = None
+    """The extra of ours that installs the environment (``box2d``, ``mujoco``)."""
+    env_kwargs: tuple[tuple[str, Any], ...] = ()
+
+    def state_schema(self) -> dict[str, Any]:
+        """The state as one JSON Schema object, a property for each field."""
+        return {
+            "type": "object",
+            "properties": {f.name: f.json_schema() for f in self.state},
+            "required": [f.name for f in self.state],
+            "additionalProperties": False,
+        }
+
+    def human_source(self) -> str | None:
+        """Source of the reward that a person wrote for this task, or None."""
+        if self.human is None:
+            return None
+        return (Path(__file__).parent / "human" / self.human).read_text(encoding="utf-8")
+
+    def numpy_dtypes(self) -> dict[str, np.dtype[Any]]:
+        """The dtype of each state field."""
+        return {f.name: np.dtype(f.dtype) for f in self.state}

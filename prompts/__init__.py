@@ -1,0 +1,1 @@
+"""The words given to models, and the JSON schemas of their replies; text only."""

@@ -1,0 +1,91 @@
+"""What a training leaves behind: curves, the final fitness, the weights, and a few episodes to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from envs.episode import Array, Episode
+from training.reward import RewardFunction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learner:
+    """One training to do: an arm (a candidate's id, ``native`` or ``human``) under one seed."""
+
+    arm: str
+    seed: int
+    reward: RewardFunction | None
+    """None: the arm is paid the native reward alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One point of a learner's curve, over the episodes that ended and the steps taken since the last one."""
+
+    env_steps: int
+    """Steps of this learner so far."""
+    episodes: int
+    success: float | None
+    """Share of successes among the episodes that ended; None when none did."""
+    task_return: float | None
+    """Mean undiscounted native return of those episodes."""
+    length: float | None
+    """Mean length of those episodes, in steps."""
+    paid: float
+    """Mean of what was paid per step, before normalisation."""
+    components: Mapping[str, tuple[float, float, float]]
+    """Component name -> mean, min, max per step."""
+    entropy: float
+    """Policy entropy, nats."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingResult:
+    """One finished learner."""
+
+    arm: str
+    seed: int
+    env_steps: int
+    """Training steps taken."""
+    evaluation_steps: int
+    """Environment steps that the final evaluation took."""
+    seconds: float
+    """Wall time of the whole population, shared by its learners."""
+    curve: tuple[Point, ...]
+    fitness: float
+    """Final policy, sampled actions, held-out episodes: success rate, mean return, or the user's score."""
+    area: float
+    """Mean of the success curve (or of the return curve) over the budget: breaks ties."""
+    evaluation: Mapping[str, float]
+    """``episodes``, ``success_rate``, ``mean_return``, ``mean_length`` of the final evaluation."""
+    weights: Mapping[str, Array]
+    """Policy parameters by name, float32, for safetensors."""
+    episodes: tuple[Episode, ...]
+    """A few held-out episodes of the final policy, failed and successful where both exist."""
+    failure: str | None = None
+    """Why the arm ended early; its fitness is then what the policy had reached, and it is never selected."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Where a population stands, told after every rollout."""
+
+    env_steps: int
+    """Training steps of all learners together in this call."""
+    of_env_steps: int
+    steps_per_second: float
+    latest: Mapping[str, Point]
+    """Arm -> the newest point of its first seed."""
+
+
+OnRollout = Callable[[Progress], bool]
+"""Called after every rollout; returning False stops the training there (``StoppedEarly``)."""
+
+
+class StoppedEarly(Exception):
+    """The caller asked the training to stop; nothing of it is kept. ``env_steps`` says what it cost."""
+
+    def __init__(self, env_steps: int) -> None:
+        super().__init__(f"training stopped after {env_steps} environment steps")
+        self.env_steps = env_steps
