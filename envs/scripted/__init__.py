@@ -1,1 +1,5 @@
 """Scripted agents: solutions of a task, and agents that collect rewards without solving it."""
+
+from envs.scripted.catalogue import ScriptedEpisodes, episodes
+
+__all__ = ["ScriptedEpisodes", "episodes"]

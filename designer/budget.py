@@ -1,0 +1,114 @@
+"""What a run has spent, against its hard caps: one owner for money, tokens, environment steps and minutes."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from designer.settings import Caps
+from designer.store import RunStore
+
+
+class CapReached(Exception):
+    """A hard cap is reached; ``name`` says which (``max_tokens`` ...). Ends the run cleanly with the best so far."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is reached")
+        self.name = name
+
+
+class Interrupted(Exception):
+    """The person (or a signal) asked the run to stop; it can be resumed."""
+
+
+@dataclass(slots=True)
+class Spent:
+    """Sums so far. ``usd`` is None once a call's price is unknown."""
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    usd: float | None = 0.0
+    env_steps: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and completion tokens together."""
+        return self.prompt_tokens + self.completion_tokens
+
+
+class Budget:
+    """Counts what is spent and says when to stop. Thread-safe; rebuilt from the run's events on resume."""
+
+    def __init__(self, caps: Caps, store: RunStore) -> None:
+        self.caps = caps
+        self.spent = Spent()
+        self._store = store
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        for event in store.events():
+            if event["event"] == "reply":
+                self._add_reply(event["prompt_tokens"], event["completion_tokens"], event["usd"])
+            elif event["event"] == "env_steps":
+                self.spent.env_steps += int(event["steps"])
+
+    def interrupt(self) -> None:
+        """Ask everything that watches this budget to stop."""
+        self._stop.set()
+
+    def check_interrupt(self) -> None:
+        """Raise ``Interrupted`` once ``interrupt`` was called."""
+        if self._stop.is_set():
+            raise Interrupted
+
+    def pause(self, seconds: float) -> None:
+        """Wait, unless interrupted meanwhile."""
+        self._stop.wait(seconds)
+        self.check_interrupt()
+
+    def _add_reply(self, prompt: int, completion: int, usd: float | None) -> None:
+        self.spent.calls += 1
+        self.spent.prompt_tokens += prompt
+        self.spent.completion_tokens += completion
+        known = self.spent.usd is not None and usd is not None
+        self.spent.usd = (
+            self.spent.usd + usd if known and self.spent.usd is not None and usd is not None else None
+        )
+
+    def add_reply(self, prompt: int, completion: int, usd: float | None) -> None:
+        """Count one bought reply."""
+        with self._lock:
+            self._add_reply(prompt, completion, usd)
+
+    def add_env_steps(self, steps: int, what: str) -> None:
+        """Count environment steps, and write them down so that a resumed run knows of them."""
+        with self._lock:
+            self.spent.env_steps += steps
+        self._store.event("env_steps", steps=steps, what=what)
+
+    def seconds_left(self) -> float | None:
+        """Seconds until the cap on minutes; None without one."""
+        if self.caps.minutes is None:
+            return None
+        return max(0.0, self.caps.minutes * 60 - self._store.elapsed)
+
+    def env_steps_left(self) -> int | None:
+        """Environment steps until the cap; None without one."""
+        if self.caps.env_steps is None:
+            return None
+        return max(0, self.caps.env_steps - self.spent.env_steps)
+
+    def check_models(self) -> None:
+        """Raise ``CapReached`` where no further reply may be bought, ``Interrupted`` where asked to stop."""
+        self.check_interrupt()
+        with self._lock:
+            if self.caps.tokens is not None and self.spent.tokens >= self.caps.tokens:
+                raise CapReached("max_tokens")
+            if self.caps.usd is not None and (self.spent.usd is None or self.spent.usd >= self.caps.usd):
+                raise CapReached("max_usd")
+        self.check_clock()
+
+    def check_clock(self) -> None:
+        """Raise ``CapReached`` once the minutes are used up."""
+        if self.seconds_left() == 0.0:
+            raise CapReached("max_minutes")

@@ -1,0 +1,198 @@
+"""The exported bundle: one folder that any trainer can load, which imports nothing of ours."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import envs
+from envs.errors import UserError
+from envs.task import TaskSpec
+from sandbox.program import RewardProgram
+
+FORMAT = "rewardsmith-bundle/1"
+FILES = frozenset({"reward.py", "state.py", "wrapper.py", "manifest.json", "README.md"})
+_TEMPLATES = Path(__file__).parent / "templates"
+_IMPORT_BY_PATH = Template("""\
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("designed_$program", "$name/wrapper.py")
+module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+DesignedReward = module.DesignedReward""")
+
+
+def export_bundle(
+    directory: Path, *, task: TaskSpec, program: RewardProgram, manifest_extra: Mapping[str, Any]
+) -> None:
+    """Write reward, extractor, wrapper, manifest and README into one folder, whole or not at all.
+
+    ``manifest_extra`` adds to the manifest what the run knows: ``fitness`` with intervals, provenance.
+    An older bundle in ``directory`` is replaced. Raises ``UserError`` when the folder holds anything
+    else, when the task's extractor cannot be found, or when the program is a latent reward, which also
+    needs its trained decoder.
+    """
+    directory = directory.expanduser().resolve()
+    if program.form != "reward":
+        raise UserError("only explicit rewards can be exported: a latent reward needs its decoder too")
+    _refuse_foreign(directory)
+    files = _contents(directory.name, task, program, manifest_extra)
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{directory.name}.", dir=directory.parent) as scratch:
+            fresh = Path(scratch) / "new"
+            fresh.mkdir()
+            for name, content in files.items():
+                (fresh / name).write_bytes(content)
+            if directory.exists():
+                directory.rename(Path(scratch) / "old")
+            fresh.rename(directory)
+    except OSError as error:
+        raise UserError(f"cannot write the bundle to {directory}: {error.strerror or error}") from error
+
+
+def check_bundle(directory: Path) -> dict[str, Any]:
+    """The manifest of a bundle whose files are what it says and whose wrapper is our fixed template.
+
+    Nothing of the bundle is run. Raises ``UserError`` that names the first file at fault.
+    """
+    try:
+        manifest: dict[str, Any] = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
+        hashes = {name: _sha256((directory / name).read_bytes()) for name in sorted(manifest["files"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{directory} is not a complete bundle: {error}") from error
+    changed = [name for name, found in hashes.items() if found != manifest["files"][name]]
+    if hashes.get("wrapper.py") != _sha256((_TEMPLATES / "wrapper.py").read_bytes()):
+        changed.append("wrapper.py")
+    if changed:
+        raise UserError(f"{directory / changed[0]} was changed after the export; export the reward again")
+    return manifest
+
+
+def _contents(
+    name: str, task: TaskSpec, program: RewardProgram, extra: Mapping[str, Any]
+) -> dict[str, bytes]:
+    """Every file of the bundle, by name."""
+    state, function = _extractor(task)
+    files = {
+        "reward.py": program.source.encode(),
+        "state.py": state,
+        "wrapper.py": (_TEMPLATES / "wrapper.py").read_bytes(),
+        "README.md": _readme(name, task, program).encode(),
+    }
+    manifest = _manifest(task, program, {n: _sha256(content) for n, content in files.items()}, function)
+    taken = sorted(set(manifest) & set(extra) - {"licence"})
+    if taken:
+        raise ValueError(f"manifest_extra may not replace {taken}")
+    text = json.dumps({**manifest, **extra}, indent=2, allow_nan=False)
+    return {**files, "manifest.json": (text + "\n").encode()}
+
+
+def _manifest(
+    task: TaskSpec, program: RewardProgram, files: Mapping[str, str], function: str
+) -> dict[str, Any]:
+    """What the bundle says of itself; the wrapper reads its settings here."""
+    defined = {node.name for node in ast.parse(program.source).body if isinstance(node, ast.FunctionDef)}
+    ours = ":" not in task.extractor
+    return {
+        "format": FORMAT,
+        "task": task.id,
+        "env_id": task.env_id,
+        "env_kwargs": dict(task.env_kwargs),
+        "description": task.description,
+        "measure": {
+            "kind": task.fitness.kind,
+            "success": task.fitness.success,
+            "threshold": task.fitness.threshold,
+            "function": task.fitness.function,
+        },
+        "episode_steps": task.episode_steps,
+        "state_schema": task.state_schema(),
+        "state_function": function,
+        "action": task.action.in_words(),
+        "form": program.form,
+        "program": program.id,
+        "entry_point": program.entry_point,
+        "has_potential": "potential" in defined,
+        "has_memory": "init_memory" in defined,
+        "gamma": task.ppo.gamma,
+        "task_weight": task.task_weight,
+        "files": dict(files),
+        "versions": {name: importlib.metadata.version(name) for name in ("gymnasium", "numpy")},
+        "licence": "Apache-2.0" if ours else "Apache-2.0; state.py: its author's",
+    }
+
+
+def _extractor(task: TaskSpec) -> tuple[bytes, str]:
+    """Source of the file that reads the task's state, and its function's name; ``UserError`` if not found.
+
+    A user's module is copied as it stands, not imported: what else it imports must be there at training.
+    """
+    if ":" not in task.extractor:
+        path = Path(envs.__file__).parent / "extractors" / f"{task.extractor}.py"
+        return path.read_bytes(), "read_state"
+    module, _, function = task.extractor.partition(":")
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError) as error:
+        raise UserError(f"cannot find the module {module!r} of --state {task.extractor}: {error}") from error
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        raise UserError(f"cannot find the source of the module {module!r} of --state {task.extractor}")
+    return Path(spec.origin).read_bytes(), function
+
+
+def _readme(name: str, task: TaskSpec, program: RewardProgram) -> str:
+    """The lines that plug the bundle into each trainer, for a bundle in a folder called ``name``."""
+    minigrid = task.env_id.startswith(("MiniGrid-", "BabyAI-"))
+    settings = {**dict(task.env_kwargs), "max_episode_steps": task.episode_steps}
+    kwargs = "".join(f", {key}={value!r}" for key, value in settings.items())
+    wrapped = "lambda env: ImgObsWrapper(DesignedReward(env))" if minigrid else "DesignedReward"
+    sb3_import = "from minigrid.wrappers import ImgObsWrapper\n" if minigrid else ""
+    return Template((_TEMPLATES / "README.md").read_text(encoding="utf-8")).substitute(
+        env_id=task.env_id,
+        description=task.description,
+        task=task.id if not any(c.isspace() for c in task.id) else repr(task.id),
+        program=program.id,
+        import_lines=f"from {name}.wrapper import DesignedReward"
+        if name.isidentifier()
+        else _IMPORT_BY_PATH.substitute(program=program.id, name=name),
+        make_id=f"minigrid:{task.env_id}" if minigrid else task.env_id,
+        make_kwargs=kwargs,
+        sb3_wrapper=f"{sb3_import}wrap = {wrapped}",
+        sb3_kwargs=f", env_kwargs={settings!r}",
+    )
+
+
+def _refuse_foreign(directory: Path) -> None:
+    """``UserError`` unless the folder is absent, empty, or an earlier bundle and nothing more."""
+    if not directory.exists():
+        return
+    if not directory.is_dir():
+        raise UserError(f"{directory} is a file; give a folder for the bundle")
+    found = {path.name for path in directory.iterdir()} - {"__pycache__"}
+    if not found:
+        return
+    if found <= FILES and _is_bundle(directory / "manifest.json"):
+        return
+    raise UserError(f"{directory} holds files that are no bundle of ours; give an empty or a new folder")
+
+
+def _is_bundle(manifest: Path) -> bool:
+    """Whether this is the manifest of an exported bundle."""
+    try:
+        text = json.loads(manifest.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(text, dict) and text.get("format") == FORMAT
+
+
+def _sha256(content: bytes) -> str:
+    """SHA-256 as hex digits."""
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,144 @@
+"""From a program's source to a verdict: gate, jail, probes, audit, in that order, before any training."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from designer.jailed import JailedReward, call
+from designer.store import Json
+from envs import record, scripted
+from envs.episode import Transitions
+from envs.task import TaskSpec
+from sandbox import gate, probes
+from sandbox.errors import CandidateError, Violation
+from sandbox.program import RewardProgram
+from sandbox.service import Sandbox
+from training.audit import AuditReport, audit
+from training.reward import RewardFailure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What was found on one program. ``ok`` is what no critic can overrule."""
+
+    ok: bool
+    program: str
+    sandbox: Json
+    """``backend`` and ``layers`` in force."""
+    violations: tuple[Violation, ...]
+    components: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Component -> min, mean, max, std, share of the mean absolute reward."""
+    measured: Json = field(default_factory=dict)
+    """Everything else that the probes measured: warnings, sensitivity, time per call."""
+    audit: Json | None = None
+    gate: bool = True
+    """False where the gate was left out on purpose."""
+
+    @property
+    def status(self) -> str:
+        """``verified``, ``refused`` (gate), ``failed`` (sandbox or probes) or ``gamed`` (audit)."""
+        stages = {v.stage for v in self.violations}
+        if not stages:
+            return "verified"
+        return "refused" if "gate" in stages else "gamed" if stages == {"audit"} else "failed"
+
+    def to_json(self) -> Json:
+        """What ``verify --json`` prints and ``verification.json`` holds."""
+        return {
+            "ok": self.ok,
+            "program": self.program,
+            "status": self.status,
+            "sandbox": self.sandbox,
+            "gate": self.gate,
+            "violations": [asdict(v) for v in self.violations],
+            "components": {k: dict(v) for k, v in self.components.items()},
+            "measured": self.measured,
+            "audit": self.audit,
+        }
+
+
+class Verifier:
+    """Checks programs of one task. What the checks need of the task is recorded once, on first use."""
+
+    def __init__(self, task: TaskSpec, sandbox: Sandbox, *, seed: int = 0, with_gate: bool = True) -> None:
+        self.task = task
+        self.sandbox = sandbox
+        self._seed = seed
+        self._with_gate = with_gate
+        self._lock = threading.Lock()
+        self._recorded: tuple[scripted.ScriptedEpisodes | None, dict[str, Transitions]] | None = None
+
+    def recorded(self) -> tuple[scripted.ScriptedEpisodes | None, dict[str, Transitions]]:
+        """Scripted episodes for the audit, and transitions by origin for the probes."""
+        with self._lock:
+            if self._recorded is None:
+                played = scripted.episodes(self.task, seed=self._seed)
+                known = {**played.solutions, **played.exploits} if played else {}
+                samples = record.probe_samples(
+                    self.task, {name: list(episodes) for name, episodes in known.items()}, seed=self._seed
+                )
+                self._recorded = (played, samples)
+            return self._recorded
+
+    def verify(self, program: RewardProgram) -> Verification:
+        """Run every check that the ones before it allow. Raises ``InfraError`` where the jail is gone."""
+        if self._with_gate:
+            report = gate.check(program.source, program.form)
+            if not report.ok:
+                return self._verdict(program, report.violations)
+        played, samples = self.recorded()
+        try:
+            with JailedReward(self.sandbox, program) as reward:
+                probed = probes.probe(reward.service, {k: call(v) for k, v in samples.items()})
+                if not probed.ok:
+                    return self._verdict(program, probed.violations, probed)
+                if program.form == "latent":
+                    return self._verdict(program, (), probed)
+                reward.restart()
+                audited = audit(played, reward, gamma=self.task.ppo.gamma, task_weight=self.task.task_weight)
+        except CandidateError as error:
+            return self._verdict(program, (error.violation,))
+        except RewardFailure as error:
+            violation = Violation(stage="sandbox", kind="invalid", rule="audit_call", message=str(error))
+            return self._verdict(program, (violation,))
+        return self._verdict(program, self._vetoes(program, audited), probed, audited)
+
+    def _vetoes(self, program: RewardProgram, audited: AuditReport) -> tuple[Violation, ...]:
+        found = []
+        if audited.verdict == "gamed":
+            found.append(Violation(stage="audit", kind="invalid", rule="gamed", message=audited.feedback()))
+        if self.task.task_weight == 0 and gate.check(program.source, program.form).has_potential:
+            found.append(
+                Violation(
+                    stage="audit",
+                    kind="invalid",
+                    rule="potential",
+                    message="This task pays no reward of its own (task_weight is 0), where a potential only cancels "
+                    "out: remove potential(state) and pay for what is wanted in compute_reward.",
+                )
+            )
+        return tuple(found)
+
+    def _verdict(
+        self,
+        program: RewardProgram,
+        violations: tuple[Violation, ...],
+        probed: probes.ProbeReport | None = None,
+        audited: AuditReport | None = None,
+    ) -> Verification:
+        measured: dict[str, Any] = probed.to_json() if probed else {}
+        measured.pop("violations", None)
+        components = measured.pop("components", {})
+        return Verification(
+            ok=not violations,
+            program=program.id,
+            sandbox={"backend": self.sandbox.name, "layers": list(self.sandbox.layers)},
+            violations=violations,
+            components=components,
+            measured=measured,
+            audit=audited.to_json() if audited else None,
+            gate=self._with_gate,
+        )

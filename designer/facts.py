@@ -1,0 +1,156 @@
+"""What each agent is told: machine-readable facts, the same for a language model and for the offline designer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from designer.digest import component_course, curves, episode_text
+from designer.store import Json, RunStore
+from designer.trainings import unpack
+from envs.task import TaskSpec
+
+SHOWN_BEST = 2
+SHOWN_FAILED = 2
+TRIED = 24
+"""Ideas that a designer is reminded of, newest last."""
+_SOURCE = 5_000
+"""Characters of an earlier program that are shown."""
+
+
+def task_facts(task: TaskSpec) -> Json:
+    """The task in words and numbers; never the native reward's code."""
+    return {
+        "description": task.description,
+        "action": task.action.in_words(),
+        "task_weight": task.task_weight,
+        "gamma": task.ppo.gamma,
+        "episode_steps": task.episode_steps,
+        "measure": task.fitness.kind,
+    }
+
+
+def _control(store: RunStore) -> float | None:
+    record = store.read_json("controls/native/training.json")
+    return record["fitness"]["iqm"] if record else None
+
+
+def ranked(store: RunStore) -> list[str]:
+    """Trained programs, best first: by fitness, ties by area under the success curve, then by age."""
+    found = []
+    for age, candidate in enumerate(store.candidate_ids()):
+        record = store.read_json(f"candidates/{candidate}/training.json")
+        if record and record["failure"] is None and record["fitness"]["iqm"] is not None:
+            found.append((-record["fitness"]["iqm"], -record["area"], age, candidate))
+    return [candidate for *_, candidate in sorted(found)]
+
+
+def _earlier(store: RunStore, before: int) -> list[Json]:
+    """The best and the failed programs of the iterations before this one, as the designer is shown them."""
+    native = _control(store)
+    old = {i for i in store.candidate_ids() if (store.candidate(i) or {})["iteration"] < before}
+    best = [i for i in ranked(store) if i in old][:SHOWN_BEST]
+    failed = [
+        i for i in store.candidate_ids() if i in old and (store.candidate(i) or {})["status"] in _FAILED
+    ][-SHOWN_FAILED:]
+    shown = []
+    for candidate in (*best, *failed):
+        facts = store.candidate(candidate) or {}
+        training = store.read_json(f"candidates/{candidate}/training.json")
+        verification = store.read_json(f"candidates/{candidate}/verification.json") or {}
+        shown.append(
+            {
+                "id": candidate,
+                "idea": facts["idea"],
+                "status": facts["status"],
+                "source": store.program(candidate).source[:_SOURCE],
+                "fitness": training["fitness"]["iqm"] if training else None,
+                "native_fitness": native,
+                "curves": curves(training) if training else None,
+                "components": component_course(training) if training else {},
+                "violations": [v["message"] for v in verification.get("violations", [])][:2],
+            }
+        )
+    return shown
+
+
+_FAILED = ("refused", "failed", "gamed", "failed_in_training")
+
+
+def designer_facts(
+    task: TaskSpec,
+    store: RunStore,
+    slot: Mapping[str, int],
+    *,
+    form: str,
+    refused: Json | None,
+    comments: Sequence[str],
+) -> Json:
+    """Facts for the designer: task, schema, what earlier iterations showed, and what was wrong (a repair)."""
+    before = slot["iteration"]
+    tried = [
+        facts["idea"]
+        for candidate in store.candidate_ids()
+        if (facts := store.candidate(candidate)) and facts["iteration"] < before
+    ]
+    earlier = _earlier(store, before)
+    best = earlier[0]["id"] if earlier and earlier[0]["fitness"] is not None else None
+    return {
+        "role": "designer",
+        "slot": dict(slot),
+        "form": form,
+        "task": task_facts(task),
+        "state": task.state_schema(),
+        "programs": earlier,
+        "tried": tried[-TRIED:],
+        "refused": refused,
+        "analysis": store.read_json(f"candidates/{best}/analysis.json") if best else None,
+        "comments": list(comments),
+    }
+
+
+def critic_facts(task: TaskSpec, source: str, verification: Json, slot: Mapping[str, int]) -> Json:
+    """Facts for the critic: the program and what was measured on it."""
+    measured = verification["measured"]
+    audit = verification["audit"] or {"verdict": "not_audited"}
+    return {
+        "role": "critic",
+        "slot": dict(slot),
+        "task": task_facts(task),
+        "fields": {f.name: f.meaning for f in task.state},
+        "program": {"source": source},
+        "verification": {
+            "ok": verification["ok"],
+            "violations": verification["violations"],
+            "warnings": measured.get("warnings", []),
+            "components": verification["components"],
+            "sensitivity": measured.get("sensitivity", {}),
+            "audit": {"verdict": audit["verdict"]},
+        },
+    }
+
+
+def analyzer_facts(
+    task: TaskSpec, store: RunStore, candidate: str, slot: Mapping[str, int]
+) -> tuple[Json, dict[str, int]]:
+    """Facts for the analyzer of a trained program, and the episodes it may cite with their lengths."""
+    record = store.read_json(f"candidates/{candidate}/training.json") or {}
+    episodes = unpack(store.read_arrays(f"candidates/{candidate}/trajectories.npz"))
+    told: list[dict[str, Any]] = [
+        {"id": f"e{i}", "success": e.success, "length": len(e), "steps": episode_text(task, e)}
+        for i, e in enumerate(episodes)
+    ]
+    facts = {
+        "role": "analyzer",
+        "slot": dict(slot),
+        "task": task_facts(task),
+        "program": {"id": candidate, "source": store.program(candidate).source},
+        "training": {
+            "fitness": record["fitness"]["iqm"],
+            "native_fitness": _control(store),
+            "curves": curves(record),
+            "components": component_course(record),
+            "episodes": told,
+        },
+    }
+    return facts, {f"e{i}": len(e) for i, e in enumerate(episodes)}

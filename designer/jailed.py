@@ -1,0 +1,63 @@
+"""The bridge between the trainer's reward protocol and a program held in a jail."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from envs.episode import Fields, Transitions
+from sandbox.errors import CandidateError
+from sandbox.program import RewardProgram
+from sandbox.service import Call, RewardService, Sandbox
+from training.reward import RewardAnswer, RewardFailure
+
+
+def call(transitions: Transitions, memory: Fields | None = None) -> Call:
+    """Transitions as the sandbox takes them."""
+    return Call(
+        state=transitions.state,
+        action=transitions.action,
+        next_state=transitions.next_state,
+        ended=np.asarray(transitions.terminated | transitions.truncated),
+        memory=memory,
+    )
+
+
+class JailedReward:
+    """A ``training.reward.RewardFunction`` whose numbers come out of a jail. Close it, or use ``with``."""
+
+    def __init__(self, sandbox: Sandbox, program: RewardProgram, *, deadline: float = 10.0) -> None:
+        self.program = program
+        self.service: RewardService = sandbox.serve(program)
+        self._deadline = deadline
+        self._memory: Fields | None = None
+
+    def __call__(self, transitions: Transitions) -> RewardAnswer:
+        """Components and potentials; a program that fails raises ``RewardFailure`` with the reason."""
+        try:
+            answer = self.service.evaluate(call(transitions, self._memory), deadline=self._deadline)
+        except CandidateError as error:
+            violation = error.violation
+            raise RewardFailure(f"{violation.kind}: {violation.message}") from error
+        self._memory = answer.memory
+        return RewardAnswer(
+            components=answer.components, potential=answer.potential, next_potential=answer.next_potential
+        )
+
+    def restart(self) -> None:
+        """Forget all memory."""
+        self._memory = None
+
+    def close(self) -> None:
+        """End the jail."""
+        self.service.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,166 @@
+"""One run from its settings to its scorecard: what it has at hand, how it goes on, how it is interrupted."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from types import FrameType
+from typing import Any
+
+from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.types import Command
+from sandbox.choose import choose
+
+from designer.agents import Agents
+from designer.budget import Budget
+from designer.checks import Verifier
+from designer.graph import Loop
+from designer.llm import Models
+from designer.settings import DesignSettings
+from designer.store import Json, RunStore
+from designer.trainings import Trainings
+from envs import catalog
+from envs.errors import UserError
+from envs.task import TaskSpec
+from sandbox.service import Sandbox
+from training.result import Progress
+
+GRACE = 5.0
+"""Seconds that threads get to end after an interrupt, before the process ends without them."""
+Answer = Callable[[Json], Json | None]
+"""Asks the person about a review; None leaves the run paused."""
+
+
+class Paused(Exception):
+    """The run waits for a person's review of ``candidates``."""
+
+    def __init__(self, candidates: tuple[str, ...]) -> None:
+        super().__init__(f"{len(candidates)} programs wait for a review")
+        self.candidates = candidates
+
+
+def task_of(settings: DesignSettings) -> TaskSpec:
+    """The task that the settings name. Raises ``UserError``."""
+    if settings.env is None:
+        task = catalog.load(settings.task)
+    else:
+        task = catalog.from_sentence(
+            settings.task, settings.env, state=settings.state, fitness=settings.fitness
+        )
+    return task if settings.env_steps is None else replace(task, env_steps=settings.env_steps)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run, opened."""
+
+    store: RunStore
+    settings: DesignSettings
+    task: TaskSpec
+    sandbox: Sandbox
+    budget: Budget
+    loop: Loop
+
+    @classmethod
+    def open(cls, store: RunStore, settings: DesignSettings, watch: Callable[[str, Progress], None]) -> Run:
+        """Put together what the run needs. Raises ``UserError`` or ``InfraError``."""
+        task = task_of(settings)
+        sandbox = choose(settings.sandbox, runtime=settings.sandbox_runtime)
+        budget = Budget(settings.caps, store)
+        store.event("opened", task=task.id, sandbox=sandbox.name, layers=list(sandbox.layers))
+        verifier = Verifier(task, sandbox, seed=settings.seed)
+        loop = Loop(
+            task=task,
+            settings=settings,
+            store=store,
+            budget=budget,
+            agents=Agents(Models(settings, store, budget), store),
+            trainings=Trainings(task, settings, store, budget, sandbox, watch),
+            verifier=lambda: verifier,
+        )
+        return cls(store=store, settings=settings, task=task, sandbox=sandbox, budget=budget, loop=loop)
+
+    def go(self, answer: Answer) -> Json:
+        """Run from wherever the run stands to its scorecard.
+
+        Raises ``Paused`` when a review is not answered, ``KeyboardInterrupt`` on Ctrl-C or SIGTERM.
+        """
+        with _alone(self.store), _interruptible(self.budget), closing(self._connect()) as connection:
+            saver = SqliteSaver(connection)
+            graph = self.loop.graph().compile(checkpointer=saver)
+            config: Any = {
+                "configurable": {"thread_id": "run"},
+                "max_concurrency": self.settings.concurrency,
+                "recursion_limit": 1_000 + 20 * self.settings.iterations,
+            }
+            state = graph.get_state(config)
+            start: Any = (
+                None if state.created_at else {"iteration": 0, "iterations": self.settings.iterations}
+            )
+            if state.created_at and not state.next and self._has_new_comment():
+                values = {"iterations": state.values["iteration"] + 1, "stopped_by": ""}
+                config = {**config, **graph.update_state(config, values, as_node="select")}
+                config["configurable"] = {"thread_id": "run"}
+            while True:
+                result = graph.invoke(start, config, durability="sync")
+                waiting = (result or {}).get("__interrupt__") or graph.get_state(config).interrupts
+                if not waiting:
+                    break
+                told = answer(waiting[0].value)
+                if told is None:
+                    raise Paused(tuple(waiting[0].value["candidates"]))
+                start = Command(resume=told)
+        card: Json = self.store.read_json("scorecard.json") or {}
+        return card
+
+    def _has_new_comment(self) -> bool:
+        """Whether a person commented after the last scorecard was written."""
+        events = list(self.store.events())
+        finished = max((i for i, e in enumerate(events) if e["event"] == "finished"), default=-1)
+        return any(e["event"] == "feedback" for e in events[finished + 1 :])
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.store.path("state.sqlite"), check_same_thread=False)
+        connection.execute("pragma journal_mode=wal")
+        return connection
+
+
+@contextmanager
+def _alone(store: RunStore) -> Iterator[None]:
+    """Hold the run's lock: two processes on one run would train everything twice."""
+    with store.path("lock").open("w", encoding="ascii") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(
+                f"{store.root} is being worked on by another process; wait for it or stop it."
+            ) from error
+        yield
+
+
+@contextmanager
+def _interruptible(budget: Budget) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the run soon, whatever its threads wait for; what was kept stays kept."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        budget.interrupt()
+        ending = threading.Timer(GRACE, os._exit, args=(130,))
+        ending.daemon = True
+        ending.start()
+        raise KeyboardInterrupt
+
+    old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

@@ -1,0 +1,95 @@
+"""One reward file trained beside the native control, without a loop around it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from rich.console import Console
+from sandbox.choose import choose
+
+from designer.checks import Verifier
+from designer.display import own_scale
+from designer.jailed import JailedReward
+from designer.run import task_of
+from designer.settings import DesignSettings
+from designer.store import Json
+from designer.trainings import device_of
+from designer.views import fitness_text
+from sandbox.errors import CandidateError, Violation
+from sandbox.program import RewardProgram
+from training.population import train
+from training.result import Learner, Progress, TrainingResult
+from training.statistics import paired_difference, summary
+
+
+def train_file(
+    program: RewardProgram,
+    settings: DesignSettings,
+    sandbox_name: Literal["auto", "docker", "embedded"],
+    console: Console,
+) -> Json:
+    """Verify, train and print; returns what was measured. Raises ``CandidateError`` for a refused program."""
+    task = task_of(settings)
+    device = device_of(settings.device)
+    sandbox = choose(sandbox_name)
+    console.print(f"sandbox {sandbox.describe()}", highlight=False)
+    found = Verifier(task, sandbox, seed=settings.seed).verify(program)
+    fatal = [v for v in found.violations if v.stage != "audit"]
+    if fatal:
+        raise CandidateError(fatal[0])
+    for violation in found.violations:
+        console.print(f"warning: {violation.message}", highlight=False)
+    seeds = settings.selection_seeds()
+    with JailedReward(sandbox, program) as reward:
+        learners = [Learner(arm="program", seed=s, reward=reward) for s in seeds]
+        learners += [Learner(arm="native", seed=s, reward=None) for s in seeds]
+        with console.status("training"):
+            results = train(task, learners, device=device, on_rollout=_Watch(console))
+    arms = {name: [r for r in results if r.arm == name] for name in ("program", "native")}
+    failure = next((r.failure for r in arms["program"] if r.failure), None)
+    if failure:
+        raise CandidateError(Violation(stage="sandbox", kind="exception", rule="training", message=failure))
+    told: Json = {
+        "task": task.id,
+        "program": program.id,
+        "measure": task.fitness.kind,
+        "fitness": summary([r.fitness for r in arms["program"]]),
+        "controls": {"native": {"fitness": summary([r.fitness for r in arms["native"]])}},
+        "difference": paired_difference(
+            [r.fitness for r in arms["program"]], [r.fitness for r in arms["native"]]
+        ),
+        "seeds": list(seeds),
+        "env_steps": sum(r.env_steps + r.evaluation_steps for r in results),
+    }
+    for name, rows in arms.items():
+        console.print(
+            f"{name:>8}  {fitness_text(summary([r.fitness for r in rows]))}  {_course(rows)}", highlight=False
+        )
+    gain = told["difference"]
+    interval = "" if gain["low"] is None else f" [{gain['low']:.3g}, {gain['high']:.3g}]"
+    console.print(f"paired difference {gain['mean']:.3g}{interval} ({task.fitness.kind})", highlight=False)
+    return told
+
+
+def _course(rows: list[TrainingResult]) -> str:
+    points = rows[0].curve
+    return own_scale([p.success if p.success is not None else p.task_return for p in points][-40:])
+
+
+class _Watch:
+    """Tells every tenth of a training, where no spinner shows that something moves."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._told = 0
+
+    def __call__(self, progress: Progress) -> bool:
+        share = 10 * progress.env_steps // max(1, progress.of_env_steps)
+        if share > self._told and not self._console.is_terminal:
+            self._told = share
+            self._console.print(
+                f"{progress.env_steps:,} of {progress.of_env_steps:,} env steps, "
+                f"{progress.steps_per_second:,.0f} a second",
+                highlight=False,
+            )
+        return True

@@ -1,0 +1,216 @@
+"""The run's folder: the only module that writes into it. Files are written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from envs.episode import Array
+from envs.errors import UserError
+from sandbox.program import RewardProgram
+
+Json = dict[str, Any]
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+def canonical(data: object) -> str:
+    """JSON text that equal data share, for hashing; NaN is refused."""
+    return json.dumps(data, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def digest(data: object) -> str:
+    """First 16 hex digits of SHA-256 over the canonical JSON."""
+    return hashlib.sha256(canonical(data).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+class RunStore:
+    """One run's folder; every read and write of it goes through here."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._lock = threading.RLock()
+        self._listeners: list[Callable[[Json], None]] = []
+        self._elapsed_before = 0.0
+        self._opened = time.monotonic()
+
+    @classmethod
+    def create(cls, root: Path, config: Json) -> RunStore:
+        """A new run. Raises ``UserError`` where the folder already holds one."""
+        if root.exists() and any(root.iterdir()):
+            raise UserError(f"{root} is not empty: choose another --run-dir, or `rewardsmith resume {root}`.")
+        root.mkdir(parents=True, exist_ok=True)
+        store = cls(root)
+        store.write_json("config.json", config)
+        return store
+
+    @classmethod
+    def open(cls, root: Path) -> RunStore:
+        """An existing run. Raises ``UserError`` where there is none."""
+        if not (root / "config.json").is_file():
+            raise UserError(f"{root} is not a run: it has no config.json. `rewardsmith design` makes one.")
+        store = cls(root)
+        store._elapsed_before = max((float(e.get("elapsed", 0.0)) for e in store.events()), default=0.0)
+        return store
+
+    def path(self, name: str) -> Path:
+        """A path inside the run. Raises ``UserError`` for one that would leave it."""
+        path = self.root / name
+        if not path.resolve().is_relative_to(self.root.resolve()):
+            raise UserError(f"{name!r} points outside the run {self.root}.")
+        return path
+
+    def _write(self, name: str, data: bytes) -> None:
+        path = self.path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a text file; lone surrogates (a model may send them) become question marks."""
+        self._write(name, text.encode("utf-8", "replace"))
+
+    def write_json(self, name: str, data: object) -> None:
+        """Write JSON; NaN and infinity are written as null."""
+        self.write_text(name, json.dumps(finite(data), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def write_arrays(self, name: str, arrays: Mapping[str, Array]) -> None:
+        """Write a compressed npz, without pickles."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+        self._write(name, buffer.getvalue())
+
+    def write_tensors(self, name: str, arrays: Mapping[str, Array]) -> None:
+        """Write a safetensors file."""
+        from safetensors.numpy import save
+
+        self._write(name, save({k: np.ascontiguousarray(v) for k, v in arrays.items()}))
+
+    def read_json(self, name: str) -> Any | None:
+        """A JSON file's content, or None where there is none. Raises ``UserError`` for a broken one."""
+        try:
+            return json.loads(self.path(name).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (ValueError, OSError) as error:
+            raise UserError(f"{self.root / name} cannot be read ({error}); delete it and resume.") from error
+
+    def read_arrays(self, name: str) -> dict[str, Array]:
+        """Arrays of an npz file, read without pickles; empty where there is none."""
+        if not self.path(name).is_file():
+            return {}
+        with np.load(self.path(name), allow_pickle=False) as data:
+            return {key: data[key] for key in data.files}
+
+    def listen(self, listener: Callable[[Json], None]) -> None:
+        """Call this with every event from now on."""
+        self._listeners.append(listener)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds that this run has been worked on, over all its processes."""
+        return self._elapsed_before + time.monotonic() - self._opened
+
+    def event(self, kind: str, **facts: Any) -> None:
+        """Append one event to ``events.jsonl``."""
+        record = finite(
+            {"time": round(time.time(), 3), "elapsed": round(self.elapsed, 3), "event": kind, **facts}
+        )
+        line = json.dumps(record, ensure_ascii=True, allow_nan=False) + "\n"
+        with self._lock:
+            with (self.root / "events.jsonl").open("a", encoding="utf-8") as file:
+                file.write(line)
+            for listener in self._listeners:
+                listener(record)
+
+    def events(self) -> Iterator[Json]:
+        """Every whole event so far; a line that a kill cut short is passed over."""
+        path = self.root / "events.jsonl"
+        if not path.is_file():
+            return
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(record, dict):
+                yield record
+
+    def candidate_ids(self) -> tuple[str, ...]:
+        """Ids of all programs of this run, oldest first."""
+        found = [(self.candidate(p.name), p.name) for p in (self.root / "candidates").glob("*") if p.is_dir()]
+        known = [(c["iteration"], c["slot"], c["round"], name) for c, name in found if c]
+        return tuple(name for *_, name in sorted(known))
+
+    def candidate(self, candidate: str) -> Json | None:
+        """``candidate.json`` of a program, or None."""
+        if not _ID.fullmatch(candidate):
+            return None
+        found: Json | None = self.read_json(f"candidates/{candidate}/candidate.json")
+        return found
+
+    def add_program(self, program: RewardProgram, facts: Json) -> Json:
+        """Record a program; of two slots that wrote the same one the earlier keeps it. Returns what is kept."""
+        with self._lock:
+            kept = self.candidate(program.id)
+            order = ("iteration", "slot", "round")
+            if kept is None or [facts[k] for k in order] < [kept[k] for k in order]:
+                status = kept["status"] if kept else "written"
+                kept = {"id": program.id, "form": program.form, "status": status, **facts}
+                self.write_text(f"candidates/{program.id}/reward.py", program.source)
+                self.write_json(f"candidates/{program.id}/candidate.json", kept)
+            return kept
+
+    def set_status(self, candidate: str, status: str) -> None:
+        """Change a program's status."""
+        with self._lock:
+            kept = self.candidate(candidate)
+            if kept is not None and kept["status"] != status:
+                self.write_json(f"candidates/{candidate}/candidate.json", {**kept, "status": status})
+
+    def add_feedback(self, text: str) -> None:
+        """Keep a person's comment for the next design. Raises ``UserError`` for an empty one."""
+        if not text.strip():
+            raise UserError("The comment is empty; say what to change.")
+        with self._lock:
+            kept = self.read_json("feedback.json") or []
+            self.write_json("feedback.json", [*kept, {"text": text.strip()}])
+        self.event("feedback", text=text.strip())
+
+    def program(self, candidate: str) -> RewardProgram:
+        """A program by its id. Raises ``UserError`` for an unknown id or a source that was changed."""
+        facts = self.candidate(candidate)
+        if facts is None:
+            known = ", ".join(self.candidate_ids()) or "none yet"
+            raise UserError(f"{self.root} has no candidate {candidate!r}; it has: {known}.")
+        source = self.path(f"candidates/{candidate}/reward.py").read_text(encoding="utf-8")
+        program = RewardProgram(source, facts["form"])
+        if program.id != candidate:
+            raise UserError(f"candidates/{candidate}/reward.py was changed: its hash is {program.id}.")
+        return program
+
+
+def finite(data: Any) -> Any:
+    """The same JSON with NaN and infinities as null, numpy numbers as Python's, and keys as text."""
+    if isinstance(data, Mapping):
+        return {str(k): finite(v) for k, v in data.items()}
+    if isinstance(data, list | tuple):
+        return [finite(v) for v in data]
+    if isinstance(data, np.generic):
+        data = data.item()
+    if isinstance(data, float) and not np.isfinite(data):
+        return None
+    return data

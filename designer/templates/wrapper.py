@@ -1,0 +1,161 @@
+"""A designed reward as a Gymnasium wrapper. It needs numpy, gymnasium and the files beside it, nothing else.
+
+What is paid: ``task_weight * native + sum of components``, in float32, as in the training of this reward.
+The component ``potential`` is ``gamma * Phi(s') - Phi(s)`` with ``Phi(s') = 0`` if and only if the episode
+terminated (Ng, Harada, Russell 1999). Constructing the wrapper runs ``reward.py`` and ``state.py`` with all
+the rights of this process: read both first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.abc
+import importlib.util
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, SupportsFloat
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+class _CheckedSource(importlib.abc.SourceLoader):
+    """Loads a module from bytes whose hash was checked: never from a cache, never read a second time."""
+
+    def __init__(self, path: Path, source: bytes) -> None:
+        self._path, self._source = str(path), source
+
+    def get_filename(self, fullname: str) -> str:
+        """Where the source lies, for tracebacks."""
+        return self._path
+
+    def get_data(self, path: str | bytes) -> bytes:
+        """The checked source; there is no cached bytecode."""
+        if path != self._path:
+            raise OSError(f"{path!r} is no part of this bundle")
+        return self._source
+
+
+def _load(folder: Path, name: str, sha256: str) -> ModuleType:
+    """The file as a module named by its hash, ``sys.path`` left alone; ValueError if it was changed."""
+    path = folder / name
+    source = path.read_bytes()
+    found = hashlib.sha256(source).hexdigest()
+    if found != sha256:
+        raise ValueError(f"{path} was changed: its sha256 is {found}, manifest.json says {sha256}")
+    spec = importlib.util.spec_from_loader(f"_designed_{sha256[:16]}", _CheckedSource(path, source))
+    if spec is None or spec.loader is None:
+        raise ImportError(f"cannot load {path}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up by name
+    spec.loader.exec_module(module)
+    return module
+
+
+def _finite(value: Any, name: str) -> np.float32:
+    """One number of a batch of size 1, float32; ValueError unless it is a finite ``(1,)`` array."""
+    array = np.asarray(value)
+    if array.shape != (1,):
+        raise ValueError(f"reward.py answered shape {array.shape} for {name!r}; it must be (B,)")
+    with np.errstate(over="ignore"):
+        number = np.float32(array[0])
+    if not np.isfinite(number):
+        raise ValueError(f"reward.py answered {number} for {name!r}")
+    return number
+
+
+class DesignedReward(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.RecordConstructorArgs):
+    """Pays the designed reward; put it around the environment before any wrapper that changes observations.
+
+    ``info["reward_components"]`` holds the parts of each step's reward by name, ``info["task_reward"]``
+    what the environment itself paid. The state is read at reset and after each step, before any autoreset.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any], path: str | None = None) -> None:
+        """Load the bundle in the folder ``path`` (None: this file's own). Runs its code.
+
+        Raises ValueError when a file differs from its hash in ``manifest.json``.
+        """
+        gymnasium.utils.RecordConstructorArgs.__init__(self, path=path)
+        gymnasium.Wrapper.__init__(self, env)
+        folder = Path(__file__).resolve().parent if path is None else Path(path).resolve()
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        files = manifest["files"]
+        self.manifest: dict[str, Any] = manifest
+        self._read_state = getattr(_load(folder, "state.py", files["state.py"]), manifest["state_function"])
+        self._program = _load(folder, "reward.py", files["reward.py"])
+        self._gamma = np.float32(manifest["gamma"])
+        self._task_weight = np.float32(manifest["task_weight"])
+        self._fields: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {
+            name: (np.dtype(field["x-dtype"]), tuple(field["x-shape"][1:]))
+            for name, field in manifest["state_schema"]["properties"].items()
+        }
+        self._state: dict[str, Array] = {}
+        self._memory: Any = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Start an episode; the reward's memory, where it has any, starts anew."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        self._state = self._read(observation, info)
+        self._memory = self._program.init_memory(1) if self.manifest["has_memory"] else None
+        return observation, info
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Take a step; the reward is the designed one, float32 arithmetic returned as a Python float."""
+        observation, native, terminated, truncated, info = self.env.step(action)
+        next_state = self._read(observation, info)
+        parts = self._parts(self._batch_of_one(action), next_state, bool(terminated))
+        self._state = next_state
+        reward = self._task_weight * np.float32(native)
+        for part in parts.values():
+            reward = reward + part
+        info["task_reward"] = float(native)
+        info["reward_components"] = {name: float(part) for name, part in parts.items()}
+        return observation, float(reward), terminated, truncated, info
+
+    def _parts(self, action: Array, next_state: dict[str, Array], terminated: bool) -> dict[str, np.float32]:
+        """The named parts of one transition's reward, ``potential`` last."""
+        arguments: list[Any] = [_copies(self._state), action, _copies(next_state)]
+        with np.errstate(all="ignore"):
+            if self.manifest["has_memory"]:
+                answer, self._memory = self._program.compute_reward(*arguments, self._memory)
+            else:
+                answer = self._program.compute_reward(*arguments)
+            parts = {str(name): _finite(value, str(name)) for name, value in answer.items()}
+            if self.manifest["has_potential"]:
+                before = _finite(self._program.potential(_copies(self._state)), "potential")
+                after = _finite(self._program.potential(_copies(next_state)), "potential")
+                parts["potential"] = self._gamma * (np.float32(0) if terminated else after) - before
+        return parts
+
+    def _batch_of_one(self, action: Any) -> Array:
+        """As in training: ``(1,)`` int64 codes from 0, or ``(1, A)`` float32 clipped to the space."""
+        space = self.env.action_space
+        if isinstance(space, gymnasium.spaces.Box):
+            return np.clip(np.asarray(action, dtype=np.float32), space.low, space.high).reshape(1, -1)
+        start = space.start if isinstance(space, gymnasium.spaces.Discrete) else 0
+        return np.asarray(action, dtype=np.int64).reshape(1) - start
+
+    def _read(self, observation: Any, info: dict[str, Any]) -> dict[str, Array]:
+        """The state's fields, each ``(1, *shape)`` in the dtype that the reward was trained with."""
+        facts: Mapping[str, Any] = self._read_state(self.env, observation, info)
+        state: dict[str, Array] = {}
+        for name, (dtype, shape) in self._fields.items():
+            value = np.array(facts[name], dtype=dtype)
+            if value.shape != shape:
+                raise ValueError(f"state field {name!r} has shape {value.shape}, manifest.json says {shape}")
+            state[name] = value[None]
+        return state
+
+
+def _copies(state: Mapping[str, Array]) -> dict[str, Array]:
+    """Arrays that the program may write into without changing ours."""
+    return {name: value.copy() for name, value in state.items()}

@@ -1,0 +1,56 @@
+"""What a policy sees: an environment's own observation, flattened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from envs.episode import Array
+from envs.errors import UserError
+from envs.vector import Observation
+
+Encode = Callable[[Any], Array]
+VIEW = (7, 7, 3)
+
+
+def encoder(space: gymnasium.Space[Any]) -> tuple[Observation, Encode]:
+    """How observations of a space are flattened to ``(size,)``; text is left out, it is not for a network.
+
+    MiniGrid's dictionary with a 7x7 view becomes the 148 uint8 of the ``grid`` kind; all else float32.
+    Raises ``UserError`` for a space that has no fixed flat size.
+    """
+    if _is_minigrid(space):
+        if space["image"].shape == VIEW:
+            return Observation(kind="grid", size=148), _grid
+        space = spaces.Dict({"image": space["image"], "direction": space["direction"]})
+    space, pick = _without_text(space)
+    if not space.is_np_flattenable:
+        raise UserError(f"observations of {space} cannot be flattened; wrap the environment so that they can")
+    size = spaces.flatdim(space)
+
+    def encode(obs: Any) -> Array:
+        return np.asarray(spaces.flatten(space, pick(obs)), dtype=np.float32)
+
+    return Observation(kind="continuous", size=size), encode
+
+
+def _is_minigrid(space: Any) -> bool:
+    return isinstance(space, spaces.Dict) and {"image", "direction", "mission"} == set(space.spaces)
+
+
+def _grid(obs: Any) -> Array:
+    flat = np.empty(148, dtype=np.uint8)
+    flat[:147] = obs["image"].ravel()
+    flat[147] = obs["direction"]
+    return flat
+
+
+def _without_text(space: Any) -> tuple[Any, Encode]:
+    if not isinstance(space, spaces.Dict):
+        return space, lambda obs: obs
+    kept = {key: part for key, part in space.spaces.items() if not isinstance(part, spaces.Text)}
+    return spaces.Dict(kept), lambda obs: {key: obs[key] for key in kept}

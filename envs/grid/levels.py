@@ -1,0 +1,153 @@
+"""Pools of layouts made by the real MiniGrid environment, one seed each; kept in memory and in a cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import gymnasium
+import minigrid
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.extractors import grid as extractor
+from envs.grid.cells import encode
+from envs.grid.families import FAMILIES, things
+
+Split = Literal["train", "test"]
+TRAIN_LAYOUTS, TEST_LAYOUTS = 1024, 512
+TEST_SEED = 1_000_000
+"""First seed of the held-out layouts; the layouts to train on have seeds from 0."""
+FORMAT = 1
+"""Raised with every change of the codes or of what is stored, so that old files are left alone."""
+NAMED = tuple(extractor.NAMED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """``P`` layouts of one environment; a cell (x, y) has the number ``x * height + y``."""
+
+    seed: NDArray[np.int64]
+    """``(P,)``: ``env.reset(seed=...)`` of the real environment gives the same layout."""
+    cells: NDArray[np.uint8]
+    """``(P, width * height)`` codes of ``envs.grid.cells``."""
+    place: NDArray[np.int64]
+    """``(P,)``: the agent's cell."""
+    heading: NDArray[np.int64]
+    """``(P,)``: the agent's direction."""
+    targets: NDArray[np.int64]
+    """``(P, 2)``: cells that the family's rule asks about."""
+    named: NDArray[np.int64]
+    """``(P, 4)``: ``target_type``, ``target_color``, ``move_type``, ``move_color``; -1 where none."""
+    shape: NDArray[np.int64]
+    """``(4,)``: width, height, time limit in steps, whether walls hide nothing."""
+
+    @property
+    def width(self) -> int:
+        """Cells from left to right."""
+        return int(self.shape[0])
+
+    @property
+    def height(self) -> int:
+        """Cells from top to bottom."""
+        return int(self.shape[1])
+
+    @property
+    def max_steps(self) -> int:
+        """The environment's own time limit."""
+        return int(self.shape[2])
+
+    @property
+    def see_through(self) -> bool:
+        """Whether the agent sees through walls."""
+        return bool(self.shape[3])
+
+
+_POOLS: dict[str, Pool] = {}
+
+
+def split_seeds(split: Split, size: int | None = None) -> range:
+    """Seeds of the layouts to train on, or of those held out for evaluation; the two never meet."""
+    first, usual = (0, TRAIN_LAYOUTS) if split == "train" else (TEST_SEED, TEST_LAYOUTS)
+    size = usual if size is None else size
+    if split == "train" and size > TEST_SEED:
+        raise ValueError(f"at most {TEST_SEED} layouts to train on")
+    return range(first, first + size)
+
+
+def load_pool(env_id: str, kwargs: dict[str, Any], seeds: range) -> Pool:
+    """The layouts that the environment makes from these seeds, from memory, the cache, or the environment.
+
+    A cache that cannot be read or written only costs the time to make the layouts anew. Raises
+    ``envs.grid.cells.UnknownObject`` where a layout cannot be told in codes.
+    """
+    told = [FORMAT, env_id, sorted(kwargs.items()), minigrid.__version__, repr(seeds)]
+    key = hashlib.sha256(json.dumps(told, default=repr).encode()).hexdigest()[:24]
+    if key not in _POOLS:
+        path = cache_folder() / f"{env_id.rpartition(':')[2].replace('/', '_')}-{key}.npz"
+        pool = _read(path)
+        if pool is None:
+            pool = make_pool(env_id, kwargs, seeds)
+            _write(path, pool)
+        _POOLS[key] = pool
+    return _POOLS[key]
+
+
+def make_pool(env_id: str, kwargs: dict[str, Any], seeds: range) -> Pool:
+    """As ``load_pool``, always from the real environment."""
+    env = gymnasium.make(env_id, disable_env_checker=True, **kwargs)
+    base: Any = env.unwrapped
+    family = FAMILIES[type(base).__name__]
+    width, height = base.width, base.height
+    count = len(seeds)
+    pool = Pool(
+        seed=np.array(seeds, dtype=np.int64),
+        cells=np.full((count, width * height), encode(None), dtype=np.uint8),
+        place=np.zeros(count, dtype=np.int64),
+        heading=np.zeros(count, dtype=np.int64),
+        targets=np.zeros((count, 2), dtype=np.int64),
+        named=np.full((count, len(NAMED)), -1, dtype=np.int64),
+        shape=np.array([width, height, base.max_steps, base.see_through_walls], dtype=np.int64),
+    )
+    for i, seed in enumerate(seeds):
+        env.reset(seed=seed)
+        mission = family.mission(base)
+        for (x, y), thing in things(base):
+            wanted = any(thing is target for target in mission.objects)
+            pool.cells[i, x * height + y] = encode(thing, target=wanted)
+        pool.place[i] = int(base.agent_pos[0]) * height + int(base.agent_pos[1])
+        pool.heading[i] = base.agent_dir
+        pool.targets[i] = [x * height + y for x, y in mission.cells]
+        state = extractor.read_state(env, None, {})
+        pool.named[i] = [state.get(name, -1) for name in NAMED]
+    env.close()
+    return pool
+
+
+def cache_folder() -> Path:
+    """Where layouts are kept: ``$XDG_CACHE_HOME/rewardsmith/grid``, or below ``~/.cache``."""
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path("~/.cache").expanduser()) / "rewardsmith" / "grid"
+
+
+def _read(path: Path) -> Pool | None:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return Pool(**{f.name: arrays[f.name] for f in fields(Pool)})
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
+
+
+def _write(path: Path, pool: Pool) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
+            np.savez_compressed(part, **{f.name: getattr(pool, f.name) for f in fields(Pool)})
+        Path(part.name).replace(path)
+    except OSError:
+        return

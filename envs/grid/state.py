@@ -1,0 +1,212 @@
+"""The state that a reward may read, from tensors: field for field what ``envs.extractors.grid`` reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from envs.extractors.grid import KINDS
+from envs.grid.cells import APPEARANCE, CARRIABLE, EMPTY, TYPE_DOOR, box_content
+from envs.grid.dynamics import Change, World
+from envs.grid.levels import NAMED, Pool
+from envs.grid.view import CARRY_SLOT, NO_SLOT
+from envs.task import Field
+
+KIND_TYPES = dict(zip(KINDS, (5, 6, 7, TYPE_DOOR, 8), strict=True))
+MOVABLE = ("key", "ball", "box")
+Read = Callable[[World, Tensor], Tensor]
+"""Reads one field from the worlds and the code ``(M,)`` uint8 in front of each agent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranks:
+    """Objects of one kind as numbers that sort by (colour, y, x), for one grid size."""
+
+    cells: int
+    """Number of cells; an object's rank is ``colour * cells + y * width + x``."""
+    of_code: Tensor
+    """``(256,)`` int64: ``colour * cells`` for this kind's codes, more than ``none`` for all others."""
+    of_cell: Tensor
+    """``(cells,)`` int64: ``y * width + x`` of a cell's number."""
+
+    @property
+    def none(self) -> int:
+        """The rank that stands for no object; larger than all others."""
+        return 6 * self.cells
+
+    def change(self, there: Tensor, change: Change) -> Tensor:
+        """Ranks ``(M, n)``, ascending, after one cell of each row has changed."""
+        cell = self.of_cell.index_select(0, change.front)
+        gone = self.of_code.index_select(0, change.before) + cell
+        came = (self.of_code.index_select(0, change.after) + cell).clamp_(max=self.none)[:, None]
+        kept = there.masked_fill(there == gone[:, None], self.none)
+        if there.shape[1] == 1:
+            return torch.minimum(kept, came)
+        return torch.cat([kept, came], 1).sort(1).values[:, :-1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateReader:
+    """What is needed to read one task's fields; see ``make_reader``."""
+
+    fixed: dict[str, Tensor]
+    """Fields that last for an episode: for each layout of the pool ``(P, *shape)``."""
+    moving: dict[str, Read]
+    """Fields that are read anew after each step."""
+    ranks: dict[str, Ranks]
+    """For each kind whose objects are followed."""
+    types: Tensor | None
+    """``(256,)`` uint8 type of each code, where the whole grid is read."""
+    start: dict[str, Tensor]
+    """For each layout what ``World.tracked`` holds at its start."""
+
+    def follow(self, world: World, change: Change) -> None:
+        """Bring what is tracked up to date after a step."""
+        for kind, ranks in self.ranks.items():
+            world.tracked[kind] = ranks.change(world.tracked[kind], change)
+        if self.types is not None:
+            drawn = self.types.index_select(0, change.after)
+            world.tracked["cells"].scatter_(1, change.front[:, None], drawn[:, None])
+
+    def read(self, world: World, ahead: Tensor) -> dict[str, Tensor]:
+        """The fields that may have changed, each ``(M, *shape)``."""
+        return {name: read(world, ahead) for name, read in self.moving.items()}
+
+
+def make_reader(state: Sequence[Field], pool: Pool, *, device: torch.device) -> StateReader:
+    """A reader of just these fields. Raises ``KeyError`` for a field that is not read here."""
+    shapes = {f.name: f.shape for f in state}
+    asked = {name.partition("_")[0] for name in shapes}
+    found = {kind: _ranks_at_start(pool, kind) for kind in KINDS if kind in asked}
+    start: dict[str, Tensor] = {}
+    for kind, ranks in found.items():
+        if kind in MOVABLE:
+            start[kind] = torch.from_numpy(ranks).to(device)
+    if "door_state" in shapes:
+        start["door"] = torch.from_numpy(_cells_of_ranks(pool, found["door"])).to(device)
+    codes = torch.from_numpy(APPEARANCE).to(device)
+    if "cells" in shapes:
+        start["cells"] = codes[:, 0][torch.from_numpy(pool.cells).to(device).long()]
+    fixed, moving = {}, {}
+    for name, shape in shapes.items():
+        kind, _, what = name.partition("_")
+        if name in NAMED:
+            fixed[name] = torch.from_numpy(pool.named[:, NAMED.index(name)].copy()).to(device)
+        elif kind in ("door", "goal") and what in ("pos", "color"):
+            listed = torch.from_numpy(found[kind]).to(device)
+            fixed[name] = _listed(listed, _rank_table(pool, what, device), shape)
+        elif kind in MOVABLE:
+            moving[name] = _object_reader(kind, _rank_table(pool, what, device), shape)
+        else:
+            moving[name] = _plain_readers(pool, shape, device)[name]
+    return StateReader(
+        fixed=fixed,
+        moving=moving,
+        ranks={kind: _make_ranks(pool, kind, device) for kind in start if kind in MOVABLE},
+        types=codes[:, 0].contiguous() if "cells" in shapes else None,
+        start=start,
+    )
+
+
+def _plain_readers(pool: Pool, shape: tuple[int, ...], device: torch.device) -> dict[str, Read]:
+    """Readers of what is neither an object nor named by the mission."""
+    cells = pool.width * pool.height
+    cell = torch.arange(cells, device=device)
+    xy = torch.stack([cell // pool.height, cell % pool.height], 1)
+    look = torch.from_numpy(APPEARANCE).to(device).long()
+    kind, color, door = look[:, 0].clone(), look[:, 1].clone(), look[:, 2].clone()
+    held_kind, held_color = kind.clone(), color.clone()
+    held_kind[EMPTY], held_color[EMPTY] = 0, -1
+    door[0] = -1
+
+    def door_state(world: World, ahead: Tensor) -> Tensor:
+        codes = world.cells.gather(1, world.tracked["door"]).to(torch.int64)
+        return _fit(door.index_select(0, codes.view(-1)).view(codes.shape), shape, fill=-1)
+
+    def held(table: Tensor) -> Read:
+        return lambda world, ahead: table.index_select(0, world.cells[:, cells + CARRY_SLOT].to(torch.int32))
+
+    return {
+        "agent_pos": lambda world, ahead: xy.index_select(0, world.place),
+        "agent_dir": lambda world, ahead: world.heading.clone(),
+        "carrying_type": held(held_kind),
+        "carrying_color": held(held_color),
+        "ahead_type": lambda world, ahead: kind.index_select(0, ahead.to(torch.int32)),
+        "door_state": door_state,
+        "cells": lambda world, ahead: world.tracked["cells"].view(-1, pool.width, pool.height).clone(),
+    }
+
+
+def _object_reader(kind: str, table: Tensor, shape: tuple[int, ...]) -> Read:
+    return lambda world, ahead: _listed(world.tracked[kind], table, shape)
+
+
+def _listed(ranks: Tensor, table: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Ranks ``(M, n)`` looked up, cut or filled with -1 to ``(M, *shape)``."""
+    values = table.index_select(0, ranks.reshape(-1)).view(*ranks.shape, *table.shape[1:])
+    if table.dim() == 2 and len(shape) == 1:
+        return values[:, 0]
+    return _fit(values, shape, fill=-1)
+
+
+def _fit(values: Tensor, shape: tuple[int, ...], *, fill: int) -> Tensor:
+    if not shape:
+        return values[:, 0]
+    missing = shape[0] - values.shape[1]
+    if missing > 0:
+        filler = values.new_full((len(values), missing, *values.shape[2:]), fill)
+        return torch.cat([values, filler], 1)
+    return values[:, : shape[0]]
+
+
+def _codes_of(kind: str) -> NDArray[np.int64]:
+    return np.flatnonzero(APPEARANCE[:, 0] == KIND_TYPES[kind])
+
+
+def _make_ranks(pool: Pool, kind: str, device: torch.device) -> Ranks:
+    cells = pool.width * pool.height
+    codes = _codes_of(kind)
+    of_code = np.full(256, 7 * cells, dtype=np.int64)
+    of_code[codes] = APPEARANCE[codes, 1].astype(np.int64) * cells
+    return Ranks(
+        cells=cells,
+        of_code=torch.from_numpy(of_code).to(device),
+        of_cell=torch.from_numpy(_cell_ranks(pool)).to(device),
+    )
+
+
+def _cell_ranks(pool: Pool) -> NDArray[np.int64]:
+    cell = np.arange(pool.width * pool.height)
+    return cell % pool.height * pool.width + cell // pool.height
+
+
+def _ranks_at_start(pool: Pool, kind: str) -> NDArray[np.int64]:
+    """``(P, n)`` ranks, ascending; n has room for all objects of the kind in a layout, hidden ones too."""
+    cells = pool.width * pool.height
+    there = np.isin(pool.cells, _codes_of(kind))
+    hidden = [code for code in CARRIABLE if APPEARANCE[box_content(code), 0] == KIND_TYPES[kind]]
+    room = int((there | np.isin(pool.cells, hidden)).sum(1).max())
+    ranks = np.where(there, APPEARANCE[pool.cells, 1].astype(np.int64) * cells + _cell_ranks(pool), 6 * cells)
+    return np.sort(ranks, axis=1)[:, : max(room, 1)]
+
+
+def _cells_of_ranks(pool: Pool, ranks: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The cell's number of each rank; a cell that is always 0 for no object."""
+    cells = pool.width * pool.height
+    y, x = np.divmod(ranks % cells, pool.width)
+    return np.where(ranks < 6 * cells, x * pool.height + y, cells + NO_SLOT)
+
+
+def _rank_table(pool: Pool, what: str, device: torch.device) -> Tensor:
+    """By rank: ``(6 * cells + 1, 2)`` positions (x, y), or ``(6 * cells + 1,)`` colours; -1 for no object."""
+    cells = pool.width * pool.height
+    rank = np.arange(6 * cells + 1)
+    y, x = np.divmod(rank % cells, pool.width)
+    table = {"pos": np.stack([x, y], 1), "color": rank // cells}[what]
+    table[-1] = -1
+    return torch.from_numpy(table).to(device)

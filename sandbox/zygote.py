@@ -1,0 +1,134 @@
+"""The zygote: imports numpy once, proves the lock, then forks one child for each call and hands its answer on unread.
+
+It reads no byte that a program wrote: what a child says goes to the host as the body of a frame of the zygote's own,
+which tells how the child ended. After a call nothing else is left alive in its process namespace.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import platform
+import resource
+import select
+import signal
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+from sandbox.lock import LIBC, PR_SET_DUMPABLE, prctl, self_test
+from sandbox.wire import read_frame, write_frame
+from sandbox.worker import child
+
+# numpy and Python import these on first use, and the locked child can open no file.
+LAZY = (
+    *("numpy.ma", "numpy.linalg", "numpy.fft", "numpy.polynomial", "numpy.random", "numpy.lib.stride_tricks"),
+    *("numpy.ctypeslib", "__future__", "collections.abc", "dataclasses", "decimal", "fractions", "functools"),
+    *("itertools", "operator", "statistics", "typing", "unicodedata", "encodings.utf_8", "encodings.latin_1"),
+    *("encodings.ascii", "encodings.unicode_escape"),
+)
+CHUNK = 1 << 20
+SELF_TEST_MEMORY = 256 << 20
+
+
+def collect(pid: int, answer: int, seconds: float, limit: int) -> tuple[str, int, list[bytes]]:
+    """How the child ended, its exit status or signal, and what it wrote to ``answer``, at most ``limit`` bytes.
+
+    Ends are ``exit``, ``signal``, ``deadline``, ``output_limit`` and ``host`` (nobody is left to answer).
+    """
+    deadline = time.monotonic() + seconds
+    poll = select.poll()
+    poll.register(answer, select.POLLIN)
+    poll.register(0, 0)  # only the hang-up of a host that is gone
+    chunks: list[bytes] = []
+    room, end, status, talking = limit, "", 0, True
+    while not end:
+        left = max(0.0, deadline - time.monotonic())
+        ready = dict(poll.poll(left * 1000 if talking else min(1.0, left * 1000)))
+        if 0 in ready:
+            end = "host"
+        elif answer in ready:
+            data = os.read(answer, min(CHUNK, room + 1))
+            room -= len(data)
+            chunks.append(data)
+            end = "output_limit" if room < 0 else ""
+            if not data:
+                poll.unregister(answer)
+                talking = False
+        elif left == 0:
+            end = "deadline"
+        if not talking and not end:
+            done, status = os.waitpid(pid, os.WNOHANG)
+            end = "ended" if done else ""
+    if end != "ended":
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        return end, 0, []
+    code = os.waitstatus_to_exitcode(status)
+    return ("exit", code, chunks) if code >= 0 else ("signal", -code, [])
+
+
+def sweep() -> None:
+    """Kill and reap all else in this process namespace; nothing to do where this is not its first process."""
+    if os.getpid() != 1:
+        return
+    try:
+        os.kill(-1, signal.SIGKILL)
+        while os.waitpid(-1, 0):
+            continue
+    except (ProcessLookupError, ChildProcessError):
+        return
+
+
+def prepare(preload: list[str]) -> int:
+    """Import what the locked child could not. Returns the bytes of address space that this process has."""
+    for name in (*LAZY, *preload):
+        importlib.import_module(name)
+    os.environ.clear()
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[0]) * resource.getpagesize()
+
+
+def serve(base: int, inputs: int | None, null: int, layers: list[str], missing: list[str]) -> None:
+    """Prove the lock, say ready, then answer frames until the host is gone.
+
+    ``base``: this process's address space in bytes, the floor of every child's. ``inputs``: a file that the host
+    shares its arrays through. ``null``: the null device.
+    """
+    prctl(PR_SET_DUMPABLE, 0)
+    broken = self_test(base + SELF_TEST_MEMORY)
+    walls = [*layers, "process-per-call", "rlimits", "no-new-privs", "seccomp"]
+    about: dict[str, Any] = {"layers": walls, "missing": missing, "broken": list(broken)}
+    write_frame(1, {**about, "python": platform.python_version(), "numpy": np.__version__}, [])
+    gc.collect()
+    gc.freeze()
+    while not broken and (frame := read_frame(0)) is not None:
+        request, body = frame
+        request["memory"] += base + len(body)
+        receive, answer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            child(request, body, inputs, answer, null)
+        os.close(answer)
+        end, code, chunks = collect(pid, receive, request["seconds"], request["limit"])
+        os.close(receive)
+        sweep()
+        if end == "host":
+            return
+        write_frame(1, {"end": end, "code": code}, chunks)
+
+
+def main(options: dict[str, Any]) -> None:
+    """The worker of a container, which is jail enough around it.
+
+    ``options``: ``paths`` to import from, ``preload`` modules, ``inputs`` a file or None.
+    """
+    sys.path.extend(options["paths"])
+    null = os.open("/dev/null", os.O_RDWR)
+    inputs = os.open(options["inputs"], os.O_RDONLY) if options["inputs"] else None
+    base = prepare(options["preload"])
+    LIBC.clearenv()
+    serve(base, inputs, null, [], [])

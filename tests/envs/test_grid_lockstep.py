@@ -1,0 +1,160 @@
+"""The tensor simulator against the real MiniGrid: the same layouts and actions give the same everything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+
+from envs.extractors import grid as extractor
+from envs.families import action_of, state_of
+from envs.grid.cells import APPEARANCE
+from envs.grid.levels import make_pool
+from envs.grid.vector import GridVectorEnvironment, supports
+from envs.task import Fitness, TaskSpec
+
+torch.set_num_threads(1)
+FAMILIES = {
+    "MiniGrid-Empty-8x8-v0": 0,
+    "MiniGrid-Empty-Random-5x5-v0": 1,
+    "MiniGrid-DoorKey-5x5-v0": 1,
+    "MiniGrid-DoorKey-8x8-v0": 0,
+    "MiniGrid-FourRooms-v0": 0,
+    "MiniGrid-MultiRoom-N2-S4-v0": 1,
+    "MiniGrid-MultiRoom-N6-v0": 0,
+    "MiniGrid-LavaCrossingS9N1-v0": 0,
+    "MiniGrid-SimpleCrossingS9N2-v0": 0,
+    "MiniGrid-LavaGapS5-v0": 1,
+    "MiniGrid-DistShift1-v0": 0,
+    "MiniGrid-LockedRoom-v0": 0,
+    "MiniGrid-Playground-v0": 0,
+    "MiniGrid-Unlock-v0": 1,
+    "MiniGrid-UnlockPickup-v0": 0,
+    "MiniGrid-BlockedUnlockPickup-v0": 0,
+    "MiniGrid-KeyCorridorS3R1-v0": 1,
+    "MiniGrid-KeyCorridorS4R3-v0": 0,
+    "MiniGrid-ObstructedMaze-1Dlhb-v0": 0,
+    "MiniGrid-ObstructedMaze-Full-v1": 0,
+    "MiniGrid-ObstructedMaze-2Dlhb-v0": 0,
+    "MiniGrid-RedBlueDoors-6x6-v0": 1,
+    "MiniGrid-Fetch-5x5-N2-v0": 1,
+    "MiniGrid-GoToDoor-5x5-v0": 1,
+    "MiniGrid-GoToObject-6x6-N2-v0": 1,
+    "MiniGrid-PutNear-6x6-N2-v0": 1,
+    "MiniGrid-MemoryS7-v0": 1,
+    "MiniGrid-MemoryS13Random-v0": 0,
+}
+"""Environment ids, and the fewest successes that the biased actions must reach in the short run."""
+
+
+def make_task(env_id: str, **kwargs: Any) -> TaskSpec:
+    env = gymnasium.make(env_id, **kwargs)
+    steps = env.unwrapped.max_steps  # type: ignore[attr-defined]
+    return TaskSpec(
+        id="task",
+        env_id=env_id,
+        description="",
+        state=state_of("grid", env_id, kwargs),
+        action=action_of("grid", env_id),
+        fitness=Fitness(kind="success_rate", success="reward_positive"),
+        extractor="grid",
+        task_weight=1.0,
+        episode_steps=steps,
+        env_steps=1,
+        env_kwargs=tuple(kwargs.items()),
+    )
+
+
+class RealRow:
+    """One real environment that plays the layouts that the simulator says."""
+
+    def __init__(self, task: TaskSpec, seeds: np.ndarray[Any, Any]) -> None:
+        self.env = gymnasium.make(task.env_id, disable_env_checker=True, **dict(task.env_kwargs))
+        self.seeds = seeds
+
+    def start(self, layout: int) -> tuple[np.ndarray[Any, Any], dict[str, Any]]:
+        obs, _ = self.env.reset(seed=int(self.seeds[layout]))
+        return flat(obs), extractor.read_state(self.env, obs, {})
+
+    def step(self, action: int) -> tuple[np.ndarray[Any, Any], dict[str, Any], float, bool, bool]:
+        obs, reward, terminated, truncated, _ = self.env.step(action)
+        return flat(obs), extractor.read_state(self.env, obs, {}), float(reward), terminated, truncated
+
+
+def flat(obs: dict[str, Any]) -> np.ndarray[Any, Any]:
+    return np.append(obs["image"].reshape(-1), np.uint8(obs["direction"]))
+
+
+def biased_actions(observation: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Random, but likely to walk on, and to use what is in front as it wants to be used; sometimes anything."""
+    ahead = observation[:, (3 * 7 + 5) * 3].numpy()
+    state = observation[:, (3 * 7 + 5) * 3 + 2].numpy()
+    likely = np.where(rng.random(len(ahead)) < 0.7, 2, rng.integers(0, 2, len(ahead)))
+    likely = np.where(np.isin(ahead, (5, 6)), 3, likely)
+    likely = np.where(ahead == 7, rng.choice([3, 5], len(ahead)), likely)
+    likely = np.where((ahead == 4) & (state > 0), 5, likely)
+    likely = np.where(ahead == 2, rng.integers(0, 2, len(ahead)), likely)
+    anything = rng.random(len(ahead)) < 0.25
+    return torch.from_numpy(np.where(anything, rng.integers(0, 7, len(ahead)), likely))
+
+
+def assert_equal(mine: torch.Tensor, real: Any, row: int, what: str) -> None:
+    got, want = mine[row].numpy(), np.asarray(real)
+    assert got.dtype == want.dtype, f"{what}: {got.dtype} is not {want.dtype}"
+    assert np.array_equal(got, want), f"{what}: {got} is not {want}"
+
+
+def lockstep(task: TaskSpec, *, rows: int, steps: int, layouts: int, seed: int) -> dict[str, int]:
+    """Step both, comparing all; how many successes, terminations and truncations there were."""
+    pool = make_pool(task.env_id, dict(task.env_kwargs), range(layouts))
+    rng = np.random.default_rng(seed)
+    env = GridVectorEnvironment(task, range(seed, seed + rows), pool=pool)
+    real = [RealRow(task, pool.seed) for _ in range(rows)]
+    observation, state = env.reset()
+    for i, row in enumerate(real):
+        obs, fields = row.start(int(env.layouts[i]))
+        assert_equal(observation, obs, i, "first observation")
+        assert {*fields} == {*state}
+        for name, value in fields.items():
+            assert_equal(state[name], value, i, f"first {name}")
+    counts = {"success": 0, "terminated": 0, "truncated": 0}
+    for _ in range(steps):
+        action = biased_actions(observation, rng)
+        step = env.step(action)
+        for i, row in enumerate(real):
+            obs, fields, reward, terminated, truncated = row.step(int(action[i]))
+            assert_equal(step.final_observation, obs, i, "observation")
+            assert step.reward[i] == np.float32(reward)
+            assert bool(step.terminated[i]) == terminated
+            assert bool(step.truncated[i]) == (truncated and not terminated)
+            assert bool(step.success[i]) == (terminated and reward > 0)
+            for name, value in fields.items():
+                assert_equal(step.next_state[name], value, i, name)
+            if terminated or truncated:
+                obs, fields = row.start(int(env.layouts[i]))
+            assert_equal(step.observation, obs, i, "observation after a reset")
+            for name, value in fields.items():
+                assert_equal(step.state[name], value, i, f"{name} after a reset")
+        for name in counts:
+            counts[name] += int(getattr(step, name).sum())
+        observation = step.observation
+    return counts
+
+
+@pytest.mark.parametrize("env_id", FAMILIES)
+def test_frames_rewards_endings_and_state_equal_minigrids(env_id: str) -> None:
+    task = make_task(env_id)
+    assert supports(task)
+    counts = lockstep(task, rows=10, steps=250, layouts=40, seed=3)
+    assert counts["success"] >= FAMILIES[env_id]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("env_id", FAMILIES)
+def test_fifty_thousand_steps_equal_minigrids(env_id: str) -> None:
+    counts = lockstep(make_task(env_id), rows=25, steps=2000, layouts=400, seed=11)
+    assert counts["terminated"] + counts["truncated"] > 0

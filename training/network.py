@@ -1,0 +1,214 @@
+"""Actor and critic of a whole population: the learner is a dimension of every tensor."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from envs.episode import Array
+from envs.errors import UserError
+from envs.task import Action
+from training.observation import WIDTH, padded
+
+
+class Part(NamedTuple):
+    """One named parameter of a learner within its flat row."""
+
+    name: str
+    rows: int
+    columns: int
+    start: int
+    gain: float
+    """Scale of the orthogonal initial matrix; 0 for biases and the log deviation, which start at zero."""
+    keep: int
+    """Columns that mean something; the others pad the width and stay zero."""
+
+
+class Architecture(NamedTuple):
+    """Sizes of separate actor and critic MLPs with ReLU, and where each parameter lies."""
+
+    inputs: int
+    hidden: tuple[int, ...]
+    action: Action
+
+    def parts(self) -> list[Part]:
+        """Every parameter, in the order of the flat row; raises UserError for widths that are no multiple of
+        16.
+        """
+        if any(width % WIDTH for width in (self.inputs, *self.hidden)):
+            raise UserError(f"hidden = {list(self.hidden)}: each width must be a multiple of {WIDTH}")
+        parts: list[Part] = []
+        start = 0
+        for net, outputs, gain in (("actor", self.action.size, 0.01), ("critic", 1, 1.0)):
+            widths = [self.inputs, *self.hidden, padded(outputs)]
+            for layer, (rows, columns) in enumerate(itertools.pairwise(widths)):
+                last = layer == len(self.hidden)
+                keep, scale = (outputs, gain) if last else (columns, math.sqrt(2))
+                parts.append(Part(f"{net}.{layer}.weight", rows, columns, start, scale, keep))
+                start += rows * columns
+                parts.append(Part(f"{net}.{layer}.bias", 1, columns, start, 0.0, keep))
+                start += columns
+        if self.action.kind == "continuous":
+            width = padded(self.action.size)
+            parts.append(Part("actor.log_std", 1, width, start, 0.0, self.action.size))
+        return parts
+
+
+class Network:
+    """Parameters of ``P`` learners as one flat ``(P, n)`` leaf each, seen as matrices ``(P, in, out)``."""
+
+    def __init__(self, architecture: Architecture, flat: Tensor) -> None:
+        self.architecture = architecture
+        self.flat = flat
+        """``(P, n)`` float32; updates are written here, and the matrices below are views of it."""
+        parts = architecture.parts()
+        self.names = [part.name for part in parts]
+        self.matrices = [
+            flat[:, part.start : part.start + part.rows * part.columns]
+            .view(-1, part.rows, part.columns)
+            .detach()
+            .requires_grad_()
+            for part in parts
+        ]
+        """The leaves of differentiation, in the order of the flat row."""
+        layers = 2 * (len(architecture.hidden) + 1)
+        self._actor, self._critic = self.matrices[:layers], self.matrices[layers : 2 * layers]
+        self._log_std = self.matrices[2 * layers] if architecture.action.kind == "continuous" else None
+
+    @property
+    def population(self) -> int:
+        """Number of learners."""
+        return self.flat.shape[0]
+
+    def policy(self, features: Tensor) -> Distribution:
+        """The distribution over actions at ``(P, B, inputs)`` features."""
+        output = _mlp(self._actor, features)[..., : self.architecture.action.size]
+        if self._log_std is None:
+            return Categorical(torch.log_softmax(output, -1))
+        return Gaussian(output, self._log_std[..., : self.architecture.action.size])
+
+    def value(self, features: Tensor) -> Tensor:
+        """``(P, B)`` values at ``(P, B, inputs)`` features."""
+        return _mlp(self._critic, features)[..., 0]
+
+    def gradient(self, loss: Tensor) -> Tensor:
+        """``(P, n)`` gradient of a scalar that sums the learners' own losses."""
+        parts = torch.autograd.grad(loss, self.matrices)
+        return torch.cat([part.flatten(1) for part in parts], 1)
+
+    def select(self, learners: Tensor) -> Network:
+        """These learners' parameters alone, in fresh memory."""
+        return Network(self.architecture, self.flat[learners].clone())
+
+    def weights(self, learner: int) -> dict[str, Array]:
+        """A learner's parameters by name, unpadded: ``*.weight`` ``(in, out)``, ``*.bias`` ``(out,)``."""
+        out: dict[str, Array] = {}
+        for part, matrix in zip(self.architecture.parts(), self.matrices, strict=True):
+            values = matrix[learner, :, : part.keep].detach().cpu().numpy().copy()
+            out[part.name] = values if part.gain else values[0]
+        return out
+
+
+def initial_network(
+    architecture: Architecture, generators: Sequence[torch.Generator], device: str
+) -> Network:
+    """Orthogonal matrices and zero biases, each learner's from its own generator (Saxe et al. 2014)."""
+    parts = architecture.parts()
+    flat = torch.zeros(len(generators), parts[-1].start + parts[-1].rows * parts[-1].columns)
+    for row, generator in zip(flat, generators, strict=True):
+        for part in parts:
+            if part.gain:
+                matrix = row[part.start : part.start + part.rows * part.columns].view(part.rows, part.columns)
+                matrix[:, : part.keep] = torch.nn.init.orthogonal_(
+                    torch.empty(part.rows, part.keep), part.gain, generator=generator
+                )
+    return Network(architecture, flat.to(device))
+
+
+def load_network(architecture: Architecture, weights: Sequence[Mapping[str, Array]], device: str) -> Network:
+    """The network of learners whose ``Network.weights`` were kept."""
+    parts = architecture.parts()
+    flat = torch.zeros(len(weights), parts[-1].start + parts[-1].rows * parts[-1].columns)
+    for row, named in zip(flat, weights, strict=True):
+        for part in parts:
+            matrix = row[part.start : part.start + part.rows * part.columns].view(part.rows, part.columns)
+            matrix[:, : part.keep] = torch.from_numpy(np.asarray(named[part.name], dtype=np.float32))
+    return Network(architecture, flat.to(device))
+
+
+def _mlp(layers: list[Tensor], features: Tensor) -> Tensor:
+    hidden = features.to(torch.float32)
+    for index in range(0, len(layers) - 2, 2):
+        hidden = torch.relu_(torch.baddbmm(layers[index + 1], hidden, layers[index]))
+    return torch.baddbmm(layers[-1], hidden, layers[-2])
+
+
+class Categorical:
+    """Discrete actions, from ``(P, B, A)`` log probabilities."""
+
+    def __init__(self, log_probabilities: Tensor) -> None:
+        self._log = log_probabilities
+
+    @staticmethod
+    def noise(rows: tuple[int, ...], action: Action, generator: torch.Generator) -> Tensor:
+        """Uniform draws, one for each row."""
+        return torch.rand(rows, generator=generator)
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """``(P, B)`` int64 actions by inverting the cumulative distribution at ``(P, B)`` uniform draws."""
+        below = self._log[..., :-1].exp().cumsum(-1)
+        return (noise[..., None] >= below).sum(-1)
+
+    def log_probability(self, action: Tensor) -> Tensor:
+        """``(P, B)`` log probabilities of ``(P, B)`` actions."""
+        return self._log.gather(-1, action[..., None]).squeeze(-1)
+
+    def entropy(self) -> Tensor:
+        """``(P, B)`` entropies, nats."""
+        return -(self._log.exp() * self._log).sum(-1)
+
+
+class Gaussian:
+    """Continuous actions: independent normals around ``(P, B, A)`` means, one deviation for all states."""
+
+    def __init__(self, mean: Tensor, log_std: Tensor) -> None:
+        self._mean = mean
+        self._log_std = log_std
+
+    @staticmethod
+    def noise(rows: tuple[int, ...], action: Action, generator: torch.Generator) -> Tensor:
+        """Standard normal draws, ``A`` for each row."""
+        return torch.randn((*rows, action.size), generator=generator)
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """``(P, B, A)`` float32 actions, not clipped, from as many standard normal draws."""
+        return self._mean + noise * self._log_std.exp()
+
+    def log_probability(self, action: Tensor) -> Tensor:
+        """``(P, B)`` log densities of ``(P, B, A)`` actions."""
+        distance = (action - self._mean) * (-self._log_std).exp()
+        return (-0.5 * distance.square() - self._log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
+
+    def entropy(self) -> Tensor:
+        """``(P, B)`` differential entropies, nats."""
+        one = (self._log_std + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)
+        return one.expand(self._mean.shape[:-1])
+
+
+Distribution = Categorical | Gaussian
+
+
+def draw_noise(
+    rows: tuple[int, ...], action: Action, generators: Sequence[torch.Generator], device: torch.device
+) -> Tensor:
+    """What actions are sampled from, ``(P, *rows)`` or ``(P, *rows, A)``, each learner's from its own
+    generator.
+    """
+    kind = Categorical if action.kind == "discrete" else Gaussian
+    return torch.stack([kind.noise(rows, action, g) for g in generators]).to(device)

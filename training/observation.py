@@ -1,0 +1,207 @@
+"""What a policy network is fed: a grid view as a few columns a cell, or a vector with its running moments."""
+
+from __future__ import annotations
+
+from typing import Protocol, Self
+
+import torch
+from torch import Tensor
+
+from envs.vector import Observation
+
+WIDTH = 16
+"""Feature, hidden and output widths are multiples of this.
+
+Then every learner's slice of every matrix starts on a 64-byte boundary, and the matrix product of a learner
+is bit-equal alone and among companions.
+"""
+
+OBSERVATION_CLIP = 10.0
+"""Bound on a normalised observation, in deviations."""
+
+Moments = tuple[Tensor, Tensor]
+
+
+def padded(width: int) -> int:
+    """The smallest multiple of ``WIDTH`` that holds ``width`` columns."""
+    return -(-width // WIDTH) * WIDTH
+
+
+class Encoder(Protocol):
+    """Turns the raw observations of ``P`` learners into features; holds a learner's statistics where it has
+    any.
+    """
+
+    size: int
+    """Number of feature columns, a multiple of ``WIDTH``."""
+    dtype: torch.dtype
+    """What features are stored as; the network computes in float32."""
+
+    def __call__(self, observation: Tensor) -> Tensor:
+        """``(P, B, raw)`` observations as ``(P, B, size)`` features."""
+
+    def observe(self, observation: Tensor) -> None:
+        """Take ``(P, B, raw)`` training observations into the running statistics."""
+
+    def select(self, learners: Tensor) -> None:
+        """Keep only these learners, ``(P',)`` int64."""
+
+    def moments(self) -> Moments | None:
+        """Mean and deviation, each ``(P, raw)`` float32; None without normalisation."""
+
+
+def encoder(
+    observation: Observation, population: int, *, normalize: bool, device: str, moments: Moments | None = None
+) -> Encoder:
+    """The encoder for what an environment shows; with ``moments`` its statistics are frozen at those."""
+    if observation.kind == "grid":
+        return GridEncoder(device)
+    if not normalize:
+        return VectorEncoder(observation.size)
+    return NormalizingEncoder(observation.size, population, device, moments)
+
+
+_TYPES = 11
+_STATES = 4
+_COLOURS = 6
+_COLUMNS = 8
+
+
+def _cell_table() -> Tensor:
+    """Columns of each ``(colour, state, type)`` of MiniGrid, ``(264, 8)`` int8 packed as ``(264,)`` int64.
+
+    Columns: wall, door, how open a door is (1 open, -1 locked), key, ball, box, goal (1) or lava (-1), and
+    the colour's number (1 to 6) of what can have any. Unseen and empty cells are zero, floor is too.
+    """
+    table = torch.zeros(_COLOURS, _STATES, _TYPES, _COLUMNS, dtype=torch.int8)
+    for column, kind in ((0, 2), (1, 4), (3, 5), (4, 6), (5, 7), (6, 8)):
+        table[:, :, kind, column] = 1
+    table[:, :, 9, 6] = -1
+    table[:, 0, 4, 2], table[:, 2, 4, 2] = 1, -1
+    for kind in (4, 5, 6, 7):
+        table[:, :, kind, 7] = torch.arange(1, _COLOURS + 1, dtype=torch.int8)[:, None]
+    return table.view(-1, _COLUMNS).view(torch.int64).squeeze(-1)
+
+
+class GridEncoder:
+    """MiniGrid's view as 8 signed columns a cell, and the direction one-hot: 400 columns of int8."""
+
+    size = 49 * _COLUMNS + 8
+    dtype = torch.int8
+
+    def __init__(self, device: str) -> None:
+        self._table = _cell_table().to(device)
+        direction = torch.zeros(4, 8, dtype=torch.int8)
+        direction[torch.arange(4), torch.arange(4)] = 1
+        self._direction = direction.view(torch.int64).squeeze(-1).to(device)
+
+    def __call__(self, observation: Tensor) -> Tensor:
+        """``(P, B, 148)`` uint8 as ``(P, B, 400)`` int8."""
+        lead = observation.shape[:-1]
+        cells = observation[..., :147].reshape(*lead, 49, 3).to(torch.int32)
+        code = cells[..., 0] + _TYPES * (cells[..., 2] + _STATES * cells[..., 1])
+        packed = torch.empty((*lead, 50), dtype=torch.int64, device=observation.device)
+        packed[..., :49] = self._table[code]
+        packed[..., 49] = self._direction[observation[..., 147].to(torch.int32)]
+        return packed.view(torch.int8)
+
+    def observe(self, observation: Tensor) -> None:
+        """A grid view has fixed codes, so there is nothing to estimate."""
+
+    def select(self, learners: Tensor) -> None:
+        """Nothing is kept for a learner."""
+
+    def moments(self) -> Moments | None:
+        """None: grid views are not normalised."""
+        return None
+
+
+class VectorEncoder:
+    """A float vector as it is, with zero columns up to the next multiple of ``WIDTH``."""
+
+    dtype = torch.float32
+
+    def __init__(self, raw: int) -> None:
+        self.raw = raw
+        self.size = padded(raw)
+
+    def __call__(self, observation: Tensor) -> Tensor:
+        """``(P, B, raw)`` as ``(P, B, size)`` float32."""
+        return torch.nn.functional.pad(observation.to(torch.float32), (0, self.size - self.raw))
+
+    def observe(self, observation: Tensor) -> None:
+        """Nothing is estimated."""
+
+    def select(self, learners: Tensor) -> None:
+        """Nothing is kept for a learner."""
+
+    def moments(self) -> Moments | None:
+        """None: used as it is."""
+        return None
+
+
+class NormalizingEncoder(VectorEncoder):
+    """A float vector less its running mean, by its running deviation, per learner, in bounds."""
+
+    def __init__(self, raw: int, population: int, device: str, moments: Moments | None) -> None:
+        super().__init__(raw)
+        self.frozen = moments is not None
+        self._running = RunningMoments(population, raw, device)
+        self._moments = moments or self._running.moments()
+
+    def __call__(self, observation: Tensor) -> Tensor:
+        """``(P, B, raw)`` as ``(P, B, size)`` float32, each in ``[-10, 10]``."""
+        mean, deviation = self._moments
+        scaled = (observation.to(torch.float32) - mean[:, None]) / deviation[:, None]
+        return super().__call__(scaled.clamp_(-OBSERVATION_CLIP, OBSERVATION_CLIP))
+
+    def observe(self, observation: Tensor) -> None:
+        """Take a batch into the statistics, unless they are frozen."""
+        if not self.frozen:
+            self._running.update(observation)
+            self._moments = self._running.moments()
+
+    def select(self, learners: Tensor) -> None:
+        """Keep the statistics of these learners."""
+        self._running = self._running.select(learners)
+        mean, deviation = self._moments
+        self._moments = mean[learners], deviation[learners]
+
+    def moments(self) -> Moments | None:
+        """Mean and deviation as they stand."""
+        return self._moments
+
+
+class RunningMoments:
+    """Mean and variance of ``C`` columns for each of ``P`` learners, batch by batch.
+
+    Batches are merged by the pairwise formula of Chan, Golub and LeVeque (1979), in float64.
+    """
+
+    def __init__(self, population: int, columns: int, device: str) -> None:
+        self.count = 0
+        self.mean = torch.zeros(population, columns, dtype=torch.float64, device=device)
+        self.variance = torch.ones_like(self.mean)
+
+    def update(self, batch: Tensor) -> None:
+        """Take ``(P, B, C)`` values."""
+        values = batch.to(torch.float64)
+        size = values.shape[1]
+        mean = values.mean(1)
+        variance = (values - mean[:, None]).square().mean(1)
+        total = self.count + size
+        delta = mean - self.mean
+        share = size / total
+        spread = delta.square() * (share * (1 - share))
+        self.mean = self.mean + delta * share
+        self.variance = self.variance * (1 - share) + variance * share + spread
+        self.count = total
+
+    def moments(self) -> Moments:
+        """Mean and standard deviation, float32; the deviation is at least 1e-4."""
+        return self.mean.float(), (self.variance + 1e-8).sqrt().float()
+
+    def select(self, learners: Tensor) -> Self:
+        """These learners' statistics alone."""
+        self.mean, self.variance = self.mean[learners], self.variance[learners]
+        return self

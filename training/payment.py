@@ -1,0 +1,129 @@
+"""Who is paid what: each reward function is asked once a rollout for all the learners that share it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from envs.episode import Array, Fields, Transitions
+from training.result import Learner
+from training.reward import RewardFailure, RewardFunction, components, paid
+
+Spread = tuple[float, float, float]
+"""Mean, min and max of a component, per step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Learners that share one reward function."""
+
+    reward: RewardFunction
+    learners: tuple[int, ...]
+    """Positions in the population, ascending."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payment:
+    """What a rollout pays."""
+
+    reward: Array
+    """``(P, T, N)`` float32, before any normalisation; meaningless for learners of a failed reward."""
+    components: tuple[dict[str, Spread], ...]
+    """For each learner, the components of its reward."""
+    failures: dict[str, str]
+    """Arm -> why its reward cannot be had."""
+
+
+def groups(learners: Sequence[Learner]) -> tuple[Group, ...]:
+    """The learners that have a reward function, by function."""
+    functions: dict[int, RewardFunction] = {}
+    members: dict[int, list[int]] = {}
+    for position, learner in enumerate(learners):
+        if learner.reward is not None:
+            functions[id(learner.reward)] = learner.reward
+            members.setdefault(id(learner.reward), []).append(position)
+    return tuple(Group(reward=functions[key], learners=tuple(members[key])) for key in functions)
+
+
+def rewarded_rows(sharing: Sequence[Group], envs: int) -> Array | None:
+    """Rows of the environments whose transitions a reward reads, group after group; None for none."""
+    learners = np.array([p for group in sharing for p in group.learners], dtype=np.int64)
+    if not len(learners):
+        return None
+    return (learners[:, None] * envs + np.arange(envs)).ravel()
+
+
+def pay(
+    learners: Sequence[Learner],
+    sharing: Sequence[Group],
+    native: Array,
+    transitions: Transitions | None,
+    *,
+    gamma: float,
+    task_weight: float,
+) -> Payment:
+    """What each learner earned in a rollout of ``(T, M)`` native rewards.
+
+    ``transitions`` holds the rows of ``rewarded_rows``. Learners without a reward function are paid the
+    native reward itself. A reward that fails, or is not finite, ends up in ``failures``; other exceptions
+    propagate.
+    """
+    steps = native.shape[0]
+    envs = native.shape[1] // len(learners)
+    by_learner = native.reshape(steps, len(learners), envs)
+    reward = by_learner.transpose(1, 0, 2).astype(np.float32)
+    spreads: list[dict[str, Spread]] = [{} for _ in learners]
+    failures: dict[str, str] = {}
+    start = 0
+    for group in sharing:
+        members = list(group.learners)
+        rows = slice(start, start + len(members) * envs)
+        start = rows.stop
+        try:
+            own = _rows(transitions, rows)
+            earned, named = _ask(
+                group.reward, own, by_learner[:, members].reshape(steps, -1), gamma, task_weight
+            )
+        except RewardFailure as failure:
+            failures.update({learners[p].arm: str(failure) for p in members})
+            continue
+        reward[members] = _learner_first(earned, envs)
+        for name, values in named.items():
+            flat = _learner_first(values, envs).reshape(len(members), -1)
+            for p, *spread in zip(members, flat.mean(1), flat.min(1), flat.max(1), strict=True):
+                spreads[p][name] = (float(spread[0]), float(spread[1]), float(spread[2]))
+    return Payment(reward=reward, components=tuple(spreads), failures=failures)
+
+
+def _ask(
+    reward: RewardFunction, transitions: Transitions, native: Array, gamma: float, task_weight: float
+) -> tuple[Array, dict[str, Array]]:
+    answer = reward(transitions)
+    total = paid(answer, transitions, native, gamma=gamma, task_weight=task_weight)
+    if total.shape != native.shape or not np.isfinite(total).all():
+        raise RewardFailure(f"the reward must be finite numbers of shape {native.shape}")
+    return total, components(answer, transitions, gamma)
+
+
+def _rows(transitions: Transitions | None, rows: slice) -> Transitions:
+    if transitions is None:
+        raise ValueError("a reward function needs the transitions of its learners")
+
+    def cut(fields: Fields) -> dict[str, Array]:
+        return {name: values[:, rows] for name, values in fields.items()}
+
+    return Transitions(
+        state=cut(transitions.state),
+        action=transitions.action[:, rows],
+        next_state=cut(transitions.next_state),
+        terminated=transitions.terminated[:, rows],
+        truncated=transitions.truncated[:, rows],
+    )
+
+
+def _learner_first(values: Array, envs: int) -> Array:
+    """``(T, K * N)`` as contiguous ``(K, T, N)``: a learner's sum never depends on its companions."""
+    by_learner = values.reshape(values.shape[0], -1, envs).transpose(1, 0, 2)
+    return np.ascontiguousarray(by_learner, dtype=np.float32)

@@ -1,0 +1,306 @@
+"""Training many learners at once: arms and seeds side by side in every tensor, none feeling another.
+
+On the CPU a learner's result is bit-identical whatever its companions and whenever they are dropped. Run with
+one intra-op thread (``torch.set_num_threads(1)``, the caller's affair): more threads lose more than they gain
+at these sizes.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from envs.episode import Array
+from envs.make import make_vector
+from envs.task import TaskSpec
+from training.curve import Curves, area
+from training.evaluate import architecture, evaluate, policy_weights
+from training.network import initial_network
+from training.normalizer import RewardNormalizer
+from training.observation import encoder
+from training.payment import groups, pay, rewarded_rows
+from training.ppo import Adam, Batch, gae, update
+from training.result import Learner, OnRollout, Point, Progress, StoppedEarly, TrainingResult
+from training.rollout import Rollout, collect
+from training.seeding import derive, generator
+
+
+def train(
+    task: TaskSpec,
+    learners: Sequence[Learner],
+    *,
+    env_steps: int | None = None,
+    device: str = "cpu",
+    on_rollout: OnRollout | None = None,
+    evaluation_episodes: int = 100,
+) -> list[TrainingResult]:
+    """Train every learner for ``env_steps`` steps (the task's budget by default) and evaluate its final
+    policy.
+
+    The steps are rounded up to whole rollouts. Learners of one seed meet the same training environments and
+    start from the same weights, whatever their arm. A ``RewardFailure`` ends the arm that raised it; any
+    other exception propagates. Raises ``StoppedEarly`` when ``on_rollout`` returns False. Results come in the
+    order of ``learners``.
+    """
+    started = time.perf_counter()
+    population = Population(task, learners, env_steps=env_steps or task.env_steps, device=device)
+    try:
+        for group in groups(learners):
+            group.reward.restart()
+        while not population.done:
+            population.advance()
+            if on_rollout is not None and not on_rollout(population.progress(time.perf_counter() - started)):
+                raise StoppedEarly(population.env_steps)
+    finally:
+        population.close()
+    finished = population.finished()
+    evaluations = evaluate(
+        task,
+        [one.weights for one in finished],
+        [learner.seed for learner in learners],
+        episodes=evaluation_episodes,
+        device=device,
+    )
+    seconds = time.perf_counter() - started
+    return [
+        TrainingResult(
+            arm=learner.arm,
+            seed=learner.seed,
+            env_steps=one.env_steps,
+            evaluation_steps=found.steps,
+            seconds=seconds,
+            curve=one.curve,
+            fitness=found.fitness,
+            area=area(one.curve, task.fitness.kind),
+            evaluation={
+                "episodes": found.episodes,
+                "success_rate": found.success_rate,
+                "mean_return": found.mean_return,
+                "mean_length": found.mean_length,
+            },
+            weights=one.weights,
+            episodes=found.examples,
+            failure=one.failure,
+        )
+        for learner, one, found in zip(learners, finished, evaluations, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A learner that trains no more."""
+
+    weights: dict[str, Array]
+    curve: tuple[Point, ...]
+    env_steps: int
+    failure: str | None
+
+
+class Population:
+    """Learners in the middle of their training: ``advance`` takes one rollout and one update of each."""
+
+    def __init__(self, task: TaskSpec, learners: Sequence[Learner], *, env_steps: int, device: str) -> None:
+        if not learners:
+            raise ValueError("a population needs a learner")
+        settings = task.ppo
+        self.task = task
+        self.learners = list(learners)
+        self.rollouts = max(1, math.ceil(env_steps / (settings.envs * settings.steps)))
+        self.env_steps = 0
+        """Environment steps of all learners so far."""
+        self._of_env_steps = self.rollouts * settings.envs * settings.steps * len(learners)
+        self._taken = 0
+        self._positions = list(range(len(learners)))
+        self._finished: dict[int, Finished] = {}
+        seeds = [learner.seed for learner in learners]
+        rows = [derive(seed, "training rows", j) for seed in seeds for j in range(settings.envs)]
+        self._env = make_vector(task, rows, device=device)
+        self._observation, self._state = self._env.reset()
+        shown = self._env.observation
+        self._encoder = encoder(shown, len(seeds), normalize=settings.normalize_observation, device=device)
+        self._network = initial_network(
+            architecture(task, self._encoder), [generator(s, "initial weights") for s in seeds], device
+        )
+        self._adam = Adam(self._network.flat)
+        self._actions = [generator(s, "actions") for s in seeds]
+        self._minibatches = [generator(s, "minibatches") for s in seeds]
+        self._normalizer = RewardNormalizer(
+            len(seeds), settings.envs, gamma=settings.gamma, clip=settings.reward_clip, device=device
+        )
+        self._curves = Curves(len(seeds), settings.envs, rollouts=self.rollouts)
+
+    @property
+    def done(self) -> bool:
+        """The budget is spent, or no learner is left."""
+        return self._taken >= self.rollouts or not self.learners
+
+    def advance(self) -> None:
+        """One rollout, what it pays, one update. Arms whose reward failed are dropped before the update."""
+        settings = self.task.ppo
+        sharing = groups(self.learners)
+        rows = rewarded_rows(sharing, settings.envs)
+        rollout, self._state = collect(
+            self._env,
+            self._network,
+            self._encoder,
+            self._observation,
+            self._state,
+            steps=settings.steps,
+            generators=self._actions,
+            rewarded=None if rows is None else torch.from_numpy(rows).to(self._observation.device),
+        )
+        self._observation = rollout.last_observation
+        self._taken += 1
+        self.env_steps += rollout.native.size
+        payment = pay(
+            self.learners,
+            sharing,
+            rollout.native,
+            rollout.transitions,
+            gamma=settings.gamma,
+            task_weight=self.task.task_weight,
+        )
+        self._curves.take(
+            rollout.native, rollout.ended, rollout.success, payment, rollout.entropy.cpu().numpy()
+        )
+        reward = payment.reward
+        if payment.failures:
+            kept = self._drop(payment.failures)
+            if not kept:
+                return
+            rollout, reward = rollout.select(kept), reward[kept]
+        self._learn(rollout, reward)
+
+    def _learn(self, rollout: Rollout, reward: Array) -> None:
+        settings = self.task.ppo
+        ended = _learner_first(rollout.ended, len(self.learners)).to(rollout.features.device)
+        paid = self._normalizer(torch.from_numpy(reward).to(rollout.features.device), ended)
+        with torch.no_grad():
+            value, next_value = self._values(rollout)
+        advantage = gae(paid, value, next_value, ended, gamma=settings.gamma, gae_lambda=settings.gae_lambda)
+        batch = Batch(
+            rollout.features.flatten(1, 2),
+            rollout.action.flatten(1, 2),
+            rollout.log_probability.flatten(1, 2),
+            advantage.flatten(1, 2),
+            (advantage + value).flatten(1, 2),
+        )
+        left = 1 - (self._taken - 1) / self.rollouts if settings.anneal else 1.0
+        update(
+            self._network,
+            self._adam,
+            batch,
+            settings,
+            learning_rate=settings.learning_rate * left,
+            generators=self._minibatches,
+        )
+
+    def _values(self, rollout: Rollout) -> tuple[Tensor, Tensor]:
+        """Values of every step, and of what follows it within its episode, each ``(P, T, N)``."""
+        population, steps, envs, _ = rollout.features.shape
+        rows = rollout.features.flatten(1, 2)
+        parts = [self._network.value(part) for part in torch.split(rows, _VALUE_ROWS, dim=1)]
+        value = torch.cat(parts, 1).view(population, steps, envs)
+        last = self._encoder(rollout.last_observation.view(population, envs, -1))
+        next_value = torch.cat([value[:, 1:], self._network.value(last)[:, None]], 1)
+        terminated = _learner_first(rollout.terminated, population).to(value.device)
+        next_value = torch.where(terminated, 0.0, next_value)
+        self._bootstrap(rollout, next_value)
+        return value, next_value
+
+    def _bootstrap(self, rollout: Rollout, next_value: Tensor) -> None:
+        """Write the value of the final observation where an episode was truncated.
+
+        Each learner's truncated steps go through the network in blocks of a fixed number of rows, so that no
+        learner's bits depend on how many another one has.
+        """
+        population, _, envs = next_value.shape
+        steps, rows = np.nonzero(rollout.truncated)
+        places = [np.flatnonzero(rows // envs == p) for p in range(population)]
+        for start in range(0, max(len(own) for own in places), _FINAL_ROWS):
+            blocks = [own[start : start + _FINAL_ROWS] for own in places]
+            final = rollout.final_observation.new_zeros(
+                (population, _FINAL_ROWS, rollout.final_observation.shape[-1])
+            )
+            for p, own in enumerate(blocks):
+                final[p, : len(own)] = rollout.final_observation[steps[own], rows[own]]
+            value = self._network.value(self._encoder(final))
+            for p, own in enumerate(blocks):
+                next_value[p, steps[own], rows[own] % envs] = value[p, : len(own)]
+
+    def _drop(self, failures: dict[str, str]) -> list[int]:
+        """Let the arms in ``failures`` end here; returns who stays, as positions before the drop."""
+        for p, learner in enumerate(self.learners):
+            if learner.arm in failures:
+                self._finish(p, failures[learner.arm])
+        kept = [p for p, learner in enumerate(self.learners) if learner.arm not in failures]
+        if kept:
+            self._select(kept)
+        self.learners = [self.learners[p] for p in kept]
+        self._positions = [self._positions[p] for p in kept]
+        return kept
+
+    def _select(self, kept: list[int]) -> None:
+        envs = self.task.ppo.envs
+        learners = torch.tensor(kept, device=self._observation.device)
+        rows = (learners[:, None] * envs + torch.arange(envs, device=learners.device)).flatten()
+        self._env.select(rows)
+        self._observation = self._observation[rows]
+        self._state = {name: value[rows] for name, value in self._state.items()}
+        self._network = self._network.select(learners)
+        for part in (self._adam, self._encoder, self._normalizer):
+            part.select(learners)
+        self._curves.select(kept)
+        self._actions = [self._actions[p] for p in kept]
+        self._minibatches = [self._minibatches[p] for p in kept]
+
+    def _finish(self, p: int, failure: str | None) -> None:
+        settings = self.task.ppo
+        self._finished[self._positions[p]] = Finished(
+            weights=policy_weights(self._network, self._encoder, p),
+            curve=tuple(self._curves.points[p]),
+            env_steps=self._taken * settings.envs * settings.steps,
+            failure=failure,
+        )
+
+    def finished(self) -> list[Finished]:
+        """Every learner, in the order they were given, as it stands."""
+        for p in range(len(self.learners)):
+            self._finish(p, None)
+        return [self._finished[position] for position in sorted(self._finished)]
+
+    def progress(self, seconds: float) -> Progress:
+        """Where the population stands, ``seconds`` after its start."""
+        latest: dict[str, Point] = {}
+        for learner, points in zip(self.learners, self._curves.points, strict=True):
+            if points:
+                latest.setdefault(learner.arm, points[-1])
+        return Progress(
+            env_steps=self.env_steps,
+            of_env_steps=self._of_env_steps,
+            steps_per_second=self.env_steps / max(seconds, 1e-9),
+            latest=latest,
+        )
+
+    def close(self) -> None:
+        """Free the environments."""
+        self._env.close()
+
+
+_VALUE_ROWS = 512
+"""Rows of a learner that go through the critic at once."""
+
+_FINAL_ROWS = 32
+"""The same, for the final observations of truncated episodes."""
+
+
+def _learner_first(values: Array, population: int) -> Tensor:
+    """``(T, P * N)`` on the host as a ``(P, T, N)`` tensor."""
+    by_learner = values.reshape(values.shape[0], population, -1).transpose(1, 0, 2)
+    return torch.from_numpy(np.ascontiguousarray(by_learner))

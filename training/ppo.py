@@ -1,0 +1,126 @@
+"""Proximal policy optimisation (Schulman et al. 2017) of ``P`` learners at once, none of which feels the
+others.
+
+Shapes: ``P`` learners, ``T`` steps of a rollout, ``N`` environments of a learner, ``B`` rows of a batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from envs.task import PPOSettings
+from training.network import Network
+
+
+def gae(
+    reward: Tensor, value: Tensor, next_value: Tensor, ended: Tensor, *, gamma: float, gae_lambda: float
+) -> Tensor:
+    """Generalised advantages (Schulman et al. 2016), ``(P, T, N)``.
+
+    ``next_value`` is what each step bootstraps from: 0 where the episode terminated, the value of the final
+    observation where it was truncated. No advantage crosses a step that ``ended`` an episode.
+    """
+    delta = reward + gamma * next_value - value
+    decay = (~ended).to(value.dtype) * (gamma * gae_lambda)
+    advantage = torch.empty_like(delta)
+    later = torch.zeros_like(delta[:, 0])
+    for t in range(delta.shape[1] - 1, -1, -1):
+        later = torch.addcmul(delta[:, t], decay[:, t], later, out=advantage[:, t])
+    return advantage
+
+
+class Batch(NamedTuple):
+    """Everything that the loss reads, ``B`` rows for each learner."""
+
+    features: Tensor
+    """``(P, B, F)``, of the encoder's dtype."""
+    action: Tensor
+    """``(P, B)`` int64 or ``(P, B, A)`` float32."""
+    log_probability: Tensor
+    """``(P, B)``, of ``action`` when it was taken."""
+    advantage: Tensor
+    """``(P, B)``, not normalised."""
+    target: Tensor
+    """``(P, B)``: what the value is fitted to."""
+
+    def rows(self, index: Tensor) -> Batch:
+        """The rows ``index`` ``(P, B')`` of each learner."""
+        population, size = self.advantage.shape
+        offset = torch.arange(population, device=index.device)[:, None] * size
+        flat = (index + offset).flatten()
+
+        def pick(values: Tensor) -> Tensor:
+            chosen = values.flatten(0, 1).index_select(0, flat)
+            return chosen.view(*index.shape, *values.shape[2:])
+
+        return Batch(*(pick(values) for values in self))
+
+
+class Adam:
+    """Adam (Kingma, Ba 2015) on flat ``(P, n)`` parameters, with the gradient's norm bounded per learner."""
+
+    epsilon = 1e-5
+    betas = (0.9, 0.999)
+
+    def __init__(self, flat: Tensor) -> None:
+        self.steps = 0
+        self.first = torch.zeros_like(flat)
+        self.second = torch.zeros_like(flat)
+
+    def step(self, flat: Tensor, gradient: Tensor, *, learning_rate: float, max_norm: float) -> None:
+        """Move ``flat`` in place, against ``gradient`` scaled down to ``max_norm``."""
+        norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
+        gradient.mul_((max_norm / (norm + 1e-6)).clamp_(max=1.0))
+        self.steps += 1
+        slow, slower = self.betas
+        self.first.lerp_(gradient, 1 - slow)
+        self.second.mul_(slower).addcmul_(gradient, gradient, value=1 - slower)
+        scale = math.sqrt(1 - slower**self.steps)
+        denominator = self.second.sqrt().div_(scale).add_(self.epsilon)
+        flat.addcdiv_(self.first, denominator, value=-learning_rate / (1 - slow**self.steps))
+
+    def select(self, learners: Tensor) -> None:
+        """Keep only these learners, ``(P',)`` int64."""
+        self.first, self.second = self.first[learners], self.second[learners]
+
+
+def losses(network: Network, batch: Batch, settings: PPOSettings) -> Tensor:
+    """``(P,)`` losses: clipped surrogate, squared value error, entropy; advantages normalised within the
+    batch.
+    """
+    advantage = batch.advantage
+    centred = advantage - advantage.mean(1, keepdim=True)
+    deviation = (centred.square().sum(1, keepdim=True) / max(advantage.shape[1] - 1, 1)).sqrt()
+    advantage = centred / (deviation + 1e-8)
+    features = batch.features.to(torch.float32)
+    policy = network.policy(features)
+    ratio = (policy.log_probability(batch.action) - batch.log_probability).exp()
+    clipped = ratio.clamp(1 - settings.clip, 1 + settings.clip)
+    surrogate = torch.minimum(ratio * advantage, clipped * advantage)
+    error = (network.value(features) - batch.target).square()
+    return (settings.value * error - surrogate - settings.entropy * policy.entropy()).mean(1)
+
+
+def update(
+    network: Network,
+    adam: Adam,
+    batch: Batch,
+    settings: PPOSettings,
+    *,
+    learning_rate: float,
+    generators: Sequence[torch.Generator],
+) -> None:
+    """All epochs over one rollout, in minibatches that each learner shuffles with its own generator."""
+    size = batch.advantage.shape[1]
+    for _ in range(settings.epochs):
+        order = torch.stack([torch.randperm(size, generator=g) for g in generators]).to(
+            batch.advantage.device
+        )
+        for index in order.chunk(settings.minibatches, dim=1):
+            gradient = network.gradient(losses(network, batch.rows(index), settings).sum())
+            adam.step(network.flat, gradient, learning_rate=learning_rate, max_norm=settings.max_grad_norm)
