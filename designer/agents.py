@@ -75,9 +75,7 @@ class Agents:
     def analyze(self, facts: Json, episodes: dict[str, int], slot: Mapping[str, int]) -> Analysis:
         """Why a training failed, citing episodes that exist. Raises ``BadReply``."""
         words = render("analyzer.user.md", facts=facts_block(facts))
-        return self._ask(
-            "analyzer", words, slot, lambda reply: parse_analysis(reply.text, episodes, reply.finish)
-        )
+        return self._ask("analyzer", words, slot, lambda reply: parse_analysis(reply.text, episodes, reply.finish))
 
     def _ask(self, role: Role, words: str, slot: Mapping[str, int], parse: Callable[[Reply], T]) -> T:
         start: Sequence[Message] = [

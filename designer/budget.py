@@ -71,9 +71,7 @@ class Budget:
         self.spent.prompt_tokens += prompt
         self.spent.completion_tokens += completion
         known = self.spent.usd is not None and usd is not None
-        self.spent.usd = (
-            self.spent.usd + usd if known and self.spent.usd is not None and usd is not None else None
-        )
+        self.spent.usd = self.spent.usd + usd if known and self.spent.usd is not None and usd is not None else None
 
     def add_reply(self, prompt: int, completion: int, usd: float | None) -> None:
         """Count one bought reply."""

@@ -159,9 +159,7 @@ class Slots:
             "sent_back",
         ):
             self.store.set_status(verified, "approved" if outcome == "accepted" else "unapproved")
-        proposal = Proposal(
-            iteration=state["iteration"], slot=state["slot"], candidate=verified, status=outcome
-        )
+        proposal = Proposal(iteration=state["iteration"], slot=state["slot"], candidate=verified, status=outcome)
         self.store.event("slot_settled", **proposal)
         return {"proposals": [proposal]}
 

@@ -15,11 +15,11 @@ from rich.console import Console
 
 from designer.main import DONE, INTERRUPTED, REFUSED
 from designer.settings import DesignSettings
+from designer.store import Json, RunStore, finite
 from envs import catalog
 from envs.errors import UserError
 from envs.task import TaskSpec
 
-Json = dict[str, Any]
 AsJson = Annotated[bool, tyro.conf.arg(name="json")]
 RunPath = Annotated[str, tyro.conf.Positional]
 app = tyro.extras.SubcommandApp()
@@ -36,9 +36,13 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _print_json(data: object) -> None:
-    from designer.store import finite
-
     print(json.dumps(finite(data), indent=1, ensure_ascii=False))
+
+
+def _opened(name: str) -> tuple[RunStore, DesignSettings]:
+    """A run's folder and the settings that it was started with."""
+    store = RunStore.open(_run_root(name))
+    return store, DesignSettings.from_json(store.read_json("config.json") or {})
 
 
 def _run_root(name: str) -> Path:
@@ -70,7 +74,6 @@ def design(
         as_json: Print the scorecard as JSON, and progress to standard error.
     """
     from designer.run import task_of
-    from designer.store import RunStore
 
     task = task_of(settings)
     root = run_dir or Path("runs") / f"{task.id}-{time.strftime('%Y%m%d-%H%M%S')}"
@@ -87,16 +90,13 @@ def resume(run: RunPath, feedback: str | None = None, as_json: AsJson = False) -
         feedback: A comment that reaches the next design; a finished run goes on for one more iteration.
         as_json: Print the scorecard as JSON, and progress to standard error.
     """
-    from designer.store import RunStore
-
-    store = RunStore.open(_run_root(run))
-    settings = DesignSettings.from_json(store.read_json("config.json"))
+    store, settings = _opened(run)
     if feedback is not None:
         store.add_feedback(feedback)
     return _go(store, settings, as_json)
 
 
-def _go(store: Any, settings: DesignSettings, as_json: bool) -> int:
+def _go(store: RunStore, settings: DesignSettings, as_json: bool) -> int:
     from designer.display import Display, cost_line
     from designer.review import ask
     from designer.run import Paused, Run
@@ -124,9 +124,7 @@ def _go(store: Any, settings: DesignSettings, as_json: bool) -> int:
         try:
             card = run.go(lambda waiting: ask(console, display, store, waiting))
         except Paused as paused:
-            console.print(
-                f"{paused}: `rewardsmith show {store.root}`, then `rewardsmith resume {store.root}`."
-            )
+            console.print(f"{paused}: `rewardsmith show {store.root}`, then `rewardsmith resume {store.root}`.")
             return INTERRUPTED
     console.print(cost_line(run.budget), highlight=False)
     if card["best"]:
@@ -140,20 +138,14 @@ def _go(store: Any, settings: DesignSettings, as_json: bool) -> int:
         _print_json(card)
     else:
         print_view(console, scorecard_view(card))
-        console.print(
-            f"\nrewardsmith show {store.root}    the candidates and what was measured", highlight=False
-        )
+        console.print(f"\nrewardsmith show {store.root}    the candidates and what was measured", highlight=False)
         if card["best"]:
-            console.print(
-                f"{store.root / 'best'}    the reward as a bundle for your own training", highlight=False
-            )
+            console.print(f"{store.root / 'best'}    the reward as a bundle for your own training", highlight=False)
     return DONE if card["best"] else REFUSED
 
 
 @app.command
-def show(
-    run: RunPath, candidate: Annotated[str | None, tyro.conf.Positional] = None, as_json: AsJson = False
-) -> int:
+def show(run: RunPath, candidate: Annotated[str | None, tyro.conf.Positional] = None, as_json: AsJson = False) -> int:
     """Show a run's candidates as a table, or one candidate: code, checks, critique, curves, analysis.
 
     Args:
@@ -162,11 +154,9 @@ def show(
         as_json: Print JSON.
     """
     from designer.run import task_of
-    from designer.store import RunStore
     from designer.views import candidate_view, print_view, run_view
 
-    store = RunStore.open(_run_root(run))
-    settings = DesignSettings.from_json(store.read_json("config.json"))
+    store, settings = _opened(run)
     console = Console()
     if candidate is not None:
         program = store.program(candidate)
@@ -185,16 +175,14 @@ def show(
     return DONE
 
 
-def _card(store: Any, settings: DesignSettings) -> Json:
+def _card(store: RunStore, settings: DesignSettings) -> Json:
     """The scorecard, or what it would be if the run stopped now."""
     from designer.budget import Budget
     from designer.run import task_of
     from designer.scorecard import scorecard
 
     found: Json | None = store.read_json("scorecard.json")
-    return found or scorecard(
-        task_of(settings), settings, store, Budget(settings.caps, store), "not finished"
-    )
+    return found or scorecard(task_of(settings), settings, store, Budget(settings.caps, store), "not finished")
 
 
 @app.command
@@ -206,10 +194,9 @@ def diff(run: RunPath, first: RunPath, second: RunPath) -> int:
         first: A candidate's id.
         second: Another candidate's id.
     """
-    from designer.store import RunStore
     from designer.views import diff_view, print_view
 
-    print_view(Console(), diff_view(RunStore.open(_run_root(run)), first, second))
+    print_view(Console(), diff_view(_opened(run)[0], first, second))
     return DONE
 
 
@@ -223,22 +210,18 @@ def report(run: RunPath, beside: str | None = None) -> int:
     """
     from designer.report import write_report
     from designer.run import task_of
-    from designer.store import RunStore
 
-    store = RunStore.open(_run_root(run))
-    settings = DesignSettings.from_json(store.read_json("config.json"))
+    store, settings = _opened(run)
     other = None
     if beside is not None:
-        found = RunStore.open(_run_root(beside))
-        other = (found, _card(found, DesignSettings.from_json(found.read_json("config.json"))))
+        found, its_settings = _opened(beside)
+        other = (found, _card(found, its_settings))
     print(write_report(store, task_of(settings), _card(store, settings), beside=other))
     return DONE
 
 
 @app.command
-def export(
-    run: RunPath, output: Annotated[Path, tyro.conf.arg(aliases=["-o"])], candidate: str | None = None
-) -> int:
+def export(run: RunPath, output: Annotated[Path, tyro.conf.arg(aliases=["-o"])], candidate: str | None = None) -> int:
     """Export a reward as a bundle that plugs into any trainer.
 
     Args:
@@ -248,10 +231,8 @@ def export(
     """
     from designer.export import export_run
     from designer.run import task_of
-    from designer.store import RunStore
 
-    store = RunStore.open(_run_root(run))
-    settings = DesignSettings.from_json(store.read_json("config.json"))
+    store, settings = _opened(run)
     if candidate is None:
         best = (store.read_json("scorecard.json") or {}).get("best")
         if not best:
@@ -261,7 +242,7 @@ def export(
         candidate = str(best["id"])
     export_run(store, task_of(settings), candidate, output)
     print(
-        f"{output}: reward, state extractor, wrapper and manifest. Loading it runs its code unsandboxed; see its README."
+        f"{output}: reward, state extractor, wrapper, manifest. Loading it runs its code unsandboxed; see its README."
     )
     return DONE
 
@@ -458,8 +439,6 @@ def doctor(as_json: AsJson = False) -> int:
             table.add_row("ok" if row.ok else "--", row.what, row.found, row.remedy)
         print_view(Console(), table)
         print(
-            "A run is possible."
-            if found.possible
-            else "No run is possible: no sandbox can hold generated code here."
+            "A run is possible." if found.possible else "No run is possible: no sandbox can hold generated code here."
         )
     return DONE if found.possible else 3

@@ -70,11 +70,7 @@ def _show(field: Field, value: Array) -> str:
         return f"{int(value)} ({meaning})" if meaning else str(int(value))
     if value.ndim == 0:
         return f"{float(value):.3g}" if field.dtype == "float32" else str(value.item())
-    return (
-        "["
-        + ",".join(f"{v:.3g}" if field.dtype == "float32" else str(v) for v in value.ravel().tolist())
-        + "]"
-    )
+    return "[" + ",".join(f"{v:.3g}" if field.dtype == "float32" else str(v) for v in value.ravel().tolist()) + "]"
 
 
 def _action(task: TaskSpec, value: Any) -> str:
@@ -84,9 +80,7 @@ def _action(task: TaskSpec, value: Any) -> str:
     return "[" + ",".join(f"{v:.2f}" for v in np.atleast_1d(value).tolist()) + "]"
 
 
-def episode_text(
-    task: TaskSpec, episode: Episode, components: Mapping[str, Array] | None = None
-) -> list[str]:
+def episode_text(task: TaskSpec, episode: Episode, components: Mapping[str, Array] | None = None) -> list[str]:
     """Lines ``step: action | field=value`` with the fields that the step changed; the middle of a long one is left out.
 
     ``components``: each ``(L,)``, what the program paid at each step, shown where it is not zero.

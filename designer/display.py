@@ -67,9 +67,7 @@ class Display:
         self._curves: dict[str, list[float | None]] = {}
         self._progress: tuple[str, Progress] | None = None
         self._told = 0
-        self._live = (
-            Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
-        )
+        self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> Self:
         if self._live:
@@ -97,9 +95,7 @@ class Display:
         with self._lock:
             slot = record.get("slot")
             if isinstance(slot, dict) and kind in ("written", "checked", "criticized", "slot_dropped"):
-                told = record.get("status") or {"written": "checking", "slot_dropped": "dropped"}.get(
-                    kind, kind
-                )
+                told = record.get("status") or {"written": "checking", "slot_dropped": "dropped"}.get(kind, kind)
                 self._slots[slot["candidate"]] = f"{record.get('candidate') or ''} {told}"
             if kind in ("iteration_done", "trained"):
                 self._progress = None

@@ -56,9 +56,7 @@ def _gpu() -> Row:
     if torch.cuda.is_available():
         return Row(ok=True, what="GPU", found=torch.cuda.get_device_name(0))
     built = "this PyTorch is a CPU build" if torch.version.cuda is None else "PyTorch sees no CUDA device"
-    remedy = (
-        "trainings run on the CPU; with an NVIDIA GPU: pip install --force-reinstall torch (a CUDA build)"
-    )
+    remedy = "trainings run on the CPU; with an NVIDIA GPU: pip install --force-reinstall torch (a CUDA build)"
     return Row(ok=False, what="GPU", found=built, remedy=remedy)
 
 

@@ -13,9 +13,7 @@ def export_run(store: RunStore, task: TaskSpec, candidate: str, directory: Path)
     """Write a candidate's bundle. Raises ``UserError`` for an unknown candidate or a foreign folder."""
     program = store.program(candidate)
     facts = store.candidate(candidate) or {}
-    records = {
-        name: store.read_json(f"candidates/{candidate}/{name}.json") for name in ("confirmation", "training")
-    }
+    records = {name: store.read_json(f"candidates/{candidate}/{name}.json") for name in ("confirmation", "training")}
     native = store.read_json("controls/native/confirmation.json")
     shown = records["confirmation"] or records["training"]
     verification = store.read_json(f"candidates/{candidate}/verification.json") or {}

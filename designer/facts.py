@@ -50,9 +50,9 @@ def _earlier(store: RunStore, before: int) -> list[Json]:
     native = _control(store)
     old = {i for i in store.candidate_ids() if (store.candidate(i) or {})["iteration"] < before}
     best = [i for i in ranked(store) if i in old][:SHOWN_BEST]
-    failed = [
-        i for i in store.candidate_ids() if i in old and (store.candidate(i) or {})["status"] in _FAILED
-    ][-SHOWN_FAILED:]
+    failed = [i for i in store.candidate_ids() if i in old and (store.candidate(i) or {})["status"] in _FAILED][
+        -SHOWN_FAILED:
+    ]
     shown = []
     for candidate in (*best, *failed):
         facts = store.candidate(candidate) or {}

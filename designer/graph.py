@@ -68,10 +68,7 @@ class Loop:
         if state.get("stopped_by"):
             return "finish"
         iteration = state.get("iteration", 0)
-        return [
-            Send("candidate", {"iteration": iteration, "slot": slot})
-            for slot in range(self.settings.candidates)
-        ]
+        return [Send("candidate", {"iteration": iteration, "slot": slot}) for slot in range(self.settings.candidates)]
 
     def review(self, state: RunState) -> RunState:
         """Pause for a person, who accepts, rejects or comments; without ``--review`` nothing happens here."""
@@ -103,9 +100,7 @@ class Loop:
         if not best or state.get("stopped_by"):
             return "select"
         iteration = state.get("iteration", 0)
-        return [
-            Send("analyze", {"candidate": c, "iteration": iteration, "slot": i}) for i, c in enumerate(best)
-        ]
+        return [Send("analyze", {"candidate": c, "iteration": iteration, "slot": i}) for i, c in enumerate(best)]
 
     def analyze(self, job: Json) -> RunState:
         """The trajectory analyzer says what held a trained program back."""
@@ -135,9 +130,7 @@ class Loop:
         iteration = state.get("iteration", 0)
         best = ranked(self.store)[:1]
         fitness = self._fitness(best[0]) if best else None
-        self.store.event(
-            "iteration_done", iteration=iteration, best=best[0] if best else None, fitness=fitness
-        )
+        self.store.event("iteration_done", iteration=iteration, best=best[0] if best else None, fitness=fitness)
         stopped = state.get("stopped_by")
         target = self.settings.target
         if stopped is None and target is not None and fitness is not None and fitness >= target:
@@ -157,10 +150,8 @@ class Loop:
         if not best or native is None:
             return {}
         record = self.store.read_json(f"candidates/{best[0]}/training.json") or {}
-        if difference(record, native)["mean"] <= 0:
-            self.store.event(
-                "not_confirmed", candidate=best[0], reason="not above the native control in selection"
-            )
+        if difference(record, native)["iqm"] <= 0:
+            self.store.event("not_confirmed", candidate=best[0], reason="not above the native control in selection")
             return {}
         arms = [Arm(name=best[0], program=self.store.program(best[0])), *controls(self.task)]
         try:
@@ -171,12 +162,10 @@ class Loop:
 
     def finish(self, state: RunState) -> RunState:
         """Write the scorecard."""
-        write_scorecard(
-            self.task, self.settings, self.store, self.budget, state.get("stopped_by") or "iterations"
-        )
+        write_scorecard(self.task, self.settings, self.store, self.budget, state.get("stopped_by") or "iterations")
         return {}
 
-    def graph(self) -> StateGraph[RunState]:
+    def graph(self) -> Any:
         """The workflow, not yet compiled."""
         slots = Slots(
             task=self.task,
@@ -215,7 +204,7 @@ class Loop:
         return [p for p in state.get("proposals", []) if p["iteration"] == iteration]
 
     def _waiting(self, state: RunState) -> list[str]:
-        """This iteration's programs that may be trained, each once, in slot order."""
+        """Programs of this iteration that may be trained, each once, in slot order."""
         ordered = sorted(self._mine(state), key=lambda p: p["slot"])
         return list(dict.fromkeys(p["candidate"] for p in ordered if p["candidate"]))
 

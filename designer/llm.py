@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from designer import offline
 from designer.budget import Budget
 from designer.replies import Role, response_format
 from designer.settings import DesignSettings
@@ -28,6 +27,8 @@ MAX_TOKENS = 2_048
 ATTEMPTS = 5
 TIMEOUT_ATTEMPTS = 2
 """A server that hangs is asked twice at most: each try costs a whole time-out."""
+FIRST_PAUSE = 1.0
+"""Seconds before the second attempt; doubled each time."""
 LONGEST_PAUSE = 30.0
 
 
@@ -70,9 +71,7 @@ class Models:
         name = digest(request)
         kept = self._store.read_json(f"llm/{name}.json")
         if kept is not None:
-            return Reply(
-                text=kept["reply"]["text"], finish=kept["reply"]["finish"], request=name, cached=True
-            )
+            return Reply(text=kept["reply"]["text"], finish=kept["reply"]["finish"], request=name, cached=True)
         with self._slots:
             reply = self._buy(role, request, name)
         return Reply(text=reply["text"], finish=reply["finish"], request=name, cached=False)
@@ -95,7 +94,9 @@ class Models:
                         f"The model {request['model']} gave no reply after {failures} attempts; the last: "
                         f"{problem.what}. Nothing is lost: mend it and run `rewardsmith resume {self._store.root}`."
                     ) from problem
-                self._budget.pause(min(LONGEST_PAUSE, problem.wait or 2.0 ** (failures - 1)))
+                self._budget.pause(
+                    min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (failures - 1) if problem.wait is None else problem.wait)
+                )
                 continue
             self._store.write_json(f"llm/{name}.json", {"request": request, "reply": reply})
             self._budget.add_reply(reply["prompt_tokens"], reply["completion_tokens"], reply["usd"])
@@ -134,13 +135,9 @@ class Models:
         except litellm.Timeout as error:
             raise _Transient(f"no reply within {timeout:g} s", timeout=True) from error
         except litellm.AuthenticationError as error:
-            raise UserError(
-                f"{model} refuses the key: {_short(error)}. `rewardsmith doctor` lists keys."
-            ) from error
-        except (litellm.NotFoundError, litellm.PermissionDeniedError) as error:
-            raise UserError(
-                f"{model} cannot be used: {_short(error)}. Check --model and --api-base."
-            ) from error
+            raise UserError(f"{model} refuses the key: {_short(error)}. `rewardsmith doctor` lists keys.") from error
+        except litellm.NotFoundError as error:
+            raise UserError(f"{model} cannot be used: {_short(error)}. Check --model and --api-base.") from error
         except litellm.ContextWindowExceededError as error:
             raise UserError(
                 f"The prompt is longer than {model} can read: {_short(error)}. Choose a model with more context."
@@ -152,11 +149,9 @@ class Models:
             raise UserError(f"{model} refuses the request: {_short(error)}. Check --model.") from error
         except litellm.RateLimitError as error:
             raise _Transient(f"429: {_short(error)}", wait=_retry_after(error)) from error
-        except (
-            litellm.exceptions.APIError,
-            litellm.APIConnectionError,
-            litellm.exceptions.OpenAIError,
-        ) as error:
+        except _openai().OpenAIError as error:
+            if getattr(error, "status_code", None) == 403:
+                raise UserError(f"{model} may not be used with this key: {_short(error)}.") from error
             raise _Transient(f"{type(error).__name__}: {_short(error)}") from error
         except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
             # The client library met a body that is no chat completion.
@@ -166,6 +161,8 @@ class Models:
     def _route(self, model: str) -> tuple[str, str | None]:
         """LiteLLM's model name and the endpoint; a bare name behind ``--api-base`` is an OpenAI-compatible one."""
         if model == "offline" or model.startswith("offline/"):
+            from designer import offline
+
             offline.register()
             return "offline/rewardsmith", None
         base = self._settings.api_base
@@ -183,8 +180,7 @@ class Models:
                 info = _litellm().get_model_info(model)
             except Exception as error:  # LiteLLM raises a bare Exception for a model it has no price of
                 raise UserError(
-                    f"The price of {model} is not known, so --max-usd could not be kept. "
-                    "Use --max-tokens instead."
+                    f"The price of {model} is not known, so --max-usd could not be kept. Use --max-tokens instead."
                 ) from error
             if not info.get("input_cost_per_token"):
                 raise UserError(f"The price of {model} is not known: use --max-tokens instead of --max-usd.")
@@ -209,6 +205,13 @@ def _litellm() -> Any:
     litellm.telemetry = False
     logging.getLogger("LiteLLM").setLevel(logging.CRITICAL)
     return litellm
+
+
+def _openai() -> Any:
+    """The OpenAI client, whose ``OpenAIError`` is the root of what LiteLLM raises."""
+    import openai
+
+    return openai
 
 
 def _key(base: str | None) -> str | None:

@@ -75,9 +75,7 @@ def _defect(arguments: list[str]) -> int:
             (folder / name).write_text(text, encoding="utf-8", errors="replace")
         except OSError:
             continue
-        return _end(
-            f"a defect of rewardsmith itself. The report is in {folder / name}; please send it.", DEFECT
-        )
+        return _end(f"a defect of rewardsmith itself. The report is in {folder / name}; please send it.", DEFECT)
     print(text, file=sys.stderr)
     return _end("a defect of rewardsmith itself; the report could not be written and stands above.", DEFECT)
 

@@ -161,6 +161,4 @@ def parse_analysis(text: str, episodes: dict[str, int], finish: str | None = Non
                 "(the first is 0)."
             )
     change = found["change"]
-    return Analysis(
-        diagnosis=found["diagnosis"], evidence=evidence, level=change["level"], advice=change["advice"]
-    )
+    return Analysis(diagnosis=found["diagnosis"], evidence=evidence, level=change["level"], advice=change["advice"])

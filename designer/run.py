@@ -50,9 +50,7 @@ def task_of(settings: DesignSettings) -> TaskSpec:
     if settings.env is None:
         task = catalog.load(settings.task)
     else:
-        task = catalog.from_sentence(
-            settings.task, settings.env, state=settings.state, fitness=settings.fitness
-        )
+        task = catalog.from_sentence(settings.task, settings.env, state=settings.state, fitness=settings.fitness)
     return task if settings.env_steps is None else replace(task, env_steps=settings.env_steps)
 
 
@@ -100,9 +98,7 @@ class Run:
                 "recursion_limit": 1_000 + 20 * self.settings.iterations,
             }
             state = graph.get_state(config)
-            start: Any = (
-                None if state.created_at else {"iteration": 0, "iterations": self.settings.iterations}
-            )
+            start: Any = None if state.created_at else {"iteration": 0, "iterations": self.settings.iterations}
             if state.created_at and not state.next and self._has_new_comment():
                 values = {"iterations": state.values["iteration"] + 1, "stopped_by": ""}
                 config = {**config, **graph.update_state(config, values, as_node="select")}
@@ -138,9 +134,7 @@ def _alone(store: RunStore) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise UserError(
-                f"{store.root} is being worked on by another process; wait for it or stop it."
-            ) from error
+            raise UserError(f"{store.root} is being worked on by another process; wait for it or stop it.") from error
         yield
 
 

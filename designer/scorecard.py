@@ -6,20 +6,18 @@ from designer.budget import Budget
 from designer.settings import DesignSettings
 from designer.store import Json, RunStore
 from envs.task import TaskSpec
-from training.statistics import paired_difference
+from training.statistics import summary
 
 _NONE: Json = {"iqm": None, "low": None, "high": None, "seeds": 0}
 
 
 def difference(arm: Json, control: Json) -> Json:
-    """Paired difference in fitness, arm minus control, over the seeds that both have: mean, low, high, seeds.
+    """Paired difference in fitness, arm minus control, over the seeds that both have: iqm, low, high, seeds.
 
     ``low`` and ``high`` bound the 95 % interval; with fewer than 5 seeds they are None.
     """
     of_control = {s["seed"]: s["fitness"] for s in control["seeds"]}
-    pairs = [(s["fitness"], of_control[s["seed"]]) for s in arm["seeds"] if s["seed"] in of_control]
-    found: Json = dict(paired_difference([a for a, _ in pairs], [b for _, b in pairs]))
-    return found
+    return summary([s["fitness"] - of_control[s["seed"]] for s in arm["seeds"] if s["seed"] in of_control])
 
 
 def confirmed(store: RunStore) -> Json | None:
@@ -46,9 +44,7 @@ def _shown(store: RunStore, folder: str) -> Json:
     return dict(_NONE)
 
 
-def scorecard(
-    task: TaskSpec, settings: DesignSettings, store: RunStore, budget: Budget, stopped_by: str
-) -> Json:
+def scorecard(task: TaskSpec, settings: DesignSettings, store: RunStore, budget: Budget, stopped_by: str) -> Json:
     """The run's result as ``scorecard.json`` holds it."""
     arms = [p.name for p in sorted((store.root / "controls").glob("*")) if p.is_dir()]
     candidates = []
@@ -81,9 +77,7 @@ def scorecard(
     }
 
 
-def write_scorecard(
-    task: TaskSpec, settings: DesignSettings, store: RunStore, budget: Budget, stopped_by: str
-) -> None:
+def write_scorecard(task: TaskSpec, settings: DesignSettings, store: RunStore, budget: Budget, stopped_by: str) -> None:
     """Write ``scorecard.json`` and say so."""
     card = scorecard(task, settings, store, budget, stopped_by)
     store.write_json("scorecard.json", card)

@@ -95,9 +95,7 @@ class DesignSettings:
             if value is not None and not value > 0:
                 raise UserError(f"{_option(name)} must be above 0, not {value}.")
         if self.form != "reward":
-            raise UserError(
-                f"--form {self.form}: this version designs explicit rewards only. Use --form reward."
-            )
+            raise UserError(f"--form {self.form}: this version designs explicit rewards only. Use --form reward.")
         if self.env is None and (self.state or self.fitness):
             raise UserError("--state and --fitness go with --env: a listed task brings its own.")
 

@@ -19,7 +19,7 @@ from sandbox.errors import CandidateError, Violation
 from sandbox.program import RewardProgram
 from training.population import train
 from training.result import Learner, Progress, TrainingResult
-from training.statistics import paired_difference, summary
+from training.statistics import summary
 
 
 def train_file(
@@ -55,9 +55,7 @@ def train_file(
         "measure": task.fitness.kind,
         "fitness": summary([r.fitness for r in arms["program"]]),
         "controls": {"native": {"fitness": summary([r.fitness for r in arms["native"]])}},
-        "difference": paired_difference(
-            [r.fitness for r in arms["program"]], [r.fitness for r in arms["native"]]
-        ),
+        "difference": summary([a.fitness - b.fitness for a, b in zip(arms["program"], arms["native"], strict=True)]),
         "seeds": list(seeds),
         "env_steps": sum(r.env_steps + r.evaluation_steps for r in results),
     }
@@ -67,7 +65,7 @@ def train_file(
         )
     gain = told["difference"]
     interval = "" if gain["low"] is None else f" [{gain['low']:.3g}, {gain['high']:.3g}]"
-    console.print(f"paired difference {gain['mean']:.3g}{interval} ({task.fitness.kind})", highlight=False)
+    console.print(f"paired difference {gain['iqm']:.3g}{interval} ({task.fitness.kind})", highlight=False)
     return told
 
 

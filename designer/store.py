@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -126,15 +126,21 @@ class RunStore:
 
     def event(self, kind: str, **facts: Any) -> None:
         """Append one event to ``events.jsonl``."""
-        record = finite(
-            {"time": round(time.time(), 3), "elapsed": round(self.elapsed, 3), "event": kind, **facts}
-        )
+        record = finite({"time": round(time.time(), 3), "elapsed": round(self.elapsed, 3), "event": kind, **facts})
         line = json.dumps(record, ensure_ascii=True, allow_nan=False) + "\n"
         with self._lock:
-            with (self.root / "events.jsonl").open("a", encoding="utf-8") as file:
-                file.write(line)
+            with (self.root / "events.jsonl").open("ab+") as file:
+                if file.tell() and not self._whole_line(file):
+                    file.write(b"\n")
+                file.write(line.encode())
             for listener in self._listeners:
                 listener(record)
+
+    @staticmethod
+    def _whole_line(file: BinaryIO) -> bool:
+        """Whether the file ends with a line break; a kill may have cut the last line short."""
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
 
     def events(self) -> Iterator[Json]:
         """Every whole event so far; a line that a kill cut short is passed over."""

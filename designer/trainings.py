@@ -104,15 +104,11 @@ class Trainings:
         if left is not None and self.cost(len(missing), len(seeds)) + reserve > left:
             raise CapReached("max_env_steps")
         self._budget.check_clock()
-        self._store.event(
-            "training_started", arms=[arm.name for arm in missing], seeds=list(seeds), purpose=purpose
-        )
+        self._store.event("training_started", arms=[arm.name for arm in missing], seeds=list(seeds), purpose=purpose)
         with ExitStack() as jails:
             learners = []
             for arm in missing:
-                reward = (
-                    jails.enter_context(JailedReward(self._sandbox, arm.program)) if arm.program else None
-                )
+                reward = jails.enter_context(JailedReward(self._sandbox, arm.program)) if arm.program else None
                 learners += [Learner(arm=arm.name, seed=seed, reward=reward) for seed in seeds]
             try:
                 results = train(
@@ -137,9 +133,7 @@ class Trainings:
         left = self._budget.env_steps_left()
         seconds = self._budget.seconds_left()
         rate = self._seconds_per_step or 1 / max(progress.steps_per_second, 1.0)
-        return (left is None or progress.env_steps + reserve < left) and (
-            seconds is None or seconds > reserve * rate
-        )
+        return (left is None or progress.env_steps + reserve < left) and (seconds is None or seconds > reserve * rate)
 
     def _cap_in_sight(self) -> str:
         return "max_minutes" if self._budget.caps.minutes is not None else "max_env_steps"

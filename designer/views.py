@@ -37,15 +37,13 @@ def scorecard_view(card: Json) -> RenderableType:
     best = card["best"]
     if best:
         gain = best["gain_over_native"]
-        told = f"better than native by {gain['mean']:.3g} [{gain['low']:.3g}, {gain['high']:.3g}]"
+        told = f"better than native by {gain['iqm']:.3g} [{gain['low']:.3g}, {gain['high']:.3g}]"
         table.add_row(f"best: {best['id']}", fitness_text(best["fitness"]), told, style="bold")
     for name, control in card["controls"].items():
         table.add_row(f"control: {name}", fitness_text(control["fitness"]), "")
     for row in card["candidates"]:
         if not best or row["id"] != best["id"]:
-            table.add_row(
-                row["id"], fitness_text(row["fitness"]), f"iteration {row['iteration']}, {row['status']}"
-            )
+            table.add_row(row["id"], fitness_text(row["fitness"]), f"iteration {row['iteration']}, {row['status']}")
     cost = card["cost"]
     usd = "unknown" if cost["usd"] is None else f"${cost['usd']:.4f}"
     lines = [

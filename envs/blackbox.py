@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -25,35 +27,62 @@ def load_function(path: str, option: str) -> Callable[..., Any]:
 
 
 def load_module(name: str, option: str) -> ModuleType:
-    """Import a user's module. Raises ``UserError`` where it is missing or cannot be served."""
-    if name.split(".")[0] in RESERVED:
-        raise UserError(_reserved(name, option, name.split(".")[0]))
-    try:
+    """Import a user's module. Raises ``UserError`` where it is missing, broken, or cannot be served."""
+    top = name.split(".")[0]
+    if top in RESERVED:
+        raise UserError(_reserved(f"{option}: {name}", top))
+    if top not in sys.modules and find_spec(top) is None:
+        raise UserError(
+            f"{option}: there is no module {name!r}. It must lie in the current directory "
+            "or be installed in this Python environment."
+        )
+    with calling(f"{option}: importing the module {name}"):
         return import_module(name)
-    except (ImportError, AttributeError) as error:
-        taken = _taken(error)
-        if taken:
-            raise UserError(_reserved(name, option, taken)) from error
-        if isinstance(error, ModuleNotFoundError) and error.name == name.split(".")[0]:
-            raise UserError(
-                f"{option}: there is no module {name!r}. It must lie in the current directory "
-                "or be installed in this Python environment."
-            ) from error
-        raise UserError(f"{option}: the module {name} cannot be imported: {error}") from error
+
+
+@contextmanager
+def calling(what: str) -> Iterator[None]:
+    """Run code of the user's own: whatever it raises is theirs to mend, so it becomes a ``UserError``."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # the user's own code may raise anything
+        raise explained(what, error) from error
+
+
+def explained(what: str, error: Exception) -> UserError:
+    """What went wrong in the user's own code, with its innermost line, or which name it cannot have."""
+    taken = _taken(error)
+    if taken:
+        return UserError(_reserved(what, taken))
+    return UserError(f"{what} failed: {type(error).__name__}: {error}{_where(error)}")
+
+
+def _where(error: BaseException) -> str:
+    """The innermost line of the traceback that lies in a file, as `` (file:line)``."""
+    place = ""
+    trace = error.__traceback__
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if not file.startswith("<") and not isinstance(error, SyntaxError):
+            place = f" ({file}:{trace.tb_lineno})"
+        trace = trace.tb_next
+    return place
 
 
 def _taken(error: Exception) -> str | None:
     """Which of our packages an import met where the user meant one of their own."""
     if isinstance(error, ImportError):
         owner = (error.name or "").split(".")[0]
-    else:
-        owner = next((n for n in RESERVED if getattr(error, "obj", None) is sys.modules.get(n)), "")
-    return owner if owner in RESERVED else None
+        return owner if owner in RESERVED else None
+    if isinstance(error, AttributeError):
+        return next((name for name in RESERVED if error.obj is sys.modules.get(name) is not None), None)
+    return None
 
 
-def _reserved(module: str, option: str, package: str) -> str:
+def _reserved(what: str, package: str) -> str:
     return (
-        f"{option}: the module {module} imports a package of its own named {package!r}, but rewardsmith has one "
-        f"of that name. Remedy: give your package another name (copy it beside {module} as, say, my_{package}), "
-        "or install it as a package under another name."
+        f"{what} needs a package of your own named {package!r}, but rewardsmith has one of that name. Remedy: "
+        f"give yours another name (as in my_{package}), or install it as a package under another name."
     )

@@ -15,6 +15,7 @@ from envs.vector import Observation
 
 Encode = Callable[[Any], Array]
 VIEW = (7, 7, 3)
+NUMERIC = (spaces.Box, spaces.Discrete, spaces.MultiBinary, spaces.MultiDiscrete, spaces.Dict, spaces.Tuple)
 
 
 def encoder(space: gymnasium.Space[Any]) -> tuple[Observation, Encode]:
@@ -24,10 +25,8 @@ def encoder(space: gymnasium.Space[Any]) -> tuple[Observation, Encode]:
     Raises ``UserError`` for a space that has no fixed flat size.
     """
     if _is_minigrid(space):
-        if space["image"].shape == VIEW:
-            return Observation(kind="grid", size=148), _grid
-        space = spaces.Dict({"image": space["image"], "direction": space["direction"]})
-    space, pick = _without_text(space)
+        return Observation(kind="grid", size=148), _grid
+    space, pick = _numeric(space)
     if not space.is_np_flattenable:
         raise UserError(f"observations of {space} cannot be flattened; wrap the environment so that they can")
     size = spaces.flatdim(space)
@@ -38,10 +37,6 @@ def encoder(space: gymnasium.Space[Any]) -> tuple[Observation, Encode]:
     return Observation(kind="continuous", size=size), encode
 
 
-def _is_minigrid(space: Any) -> bool:
-    return isinstance(space, spaces.Dict) and {"image", "direction", "mission"} == set(space.spaces)
-
-
 def _grid(obs: Any) -> Array:
     flat = np.empty(148, dtype=np.uint8)
     flat[:147] = obs["image"].ravel()
@@ -49,8 +44,14 @@ def _grid(obs: Any) -> Array:
     return flat
 
 
-def _without_text(space: Any) -> tuple[Any, Encode]:
+def _is_minigrid(space: Any) -> bool:
+    keys = {"image", "direction", "mission"}
+    return isinstance(space, spaces.Dict) and set(space.spaces) == keys and space["image"].shape == VIEW
+
+
+def _numeric(space: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """A dictionary without its texts, and how to cut an observation down to it."""
     if not isinstance(space, spaces.Dict):
         return space, lambda obs: obs
-    kept = {key: part for key, part in space.spaces.items() if not isinstance(part, spaces.Text)}
+    kept = {key: part for key, part in space.spaces.items() if isinstance(part, NUMERIC)}
     return spaces.Dict(kept), lambda obs: {key: obs[key] for key in kept}

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.blackbox import load_function
+from envs.blackbox import calling, load_function
 from envs.episode import Array
 from envs.errors import UserError
 from envs.task import Action, Field, TaskSpec
@@ -52,13 +52,13 @@ def reader(task: TaskSpec) -> ReadState:
     expected = {f.name: (f.shape, np.dtype(f.dtype)) for f in task.state}
 
     def checked(env: Any, obs: Any, info: Any) -> dict[str, Array]:
-        state = {name: np.asarray(value) for name, value in function(env, obs, info).items()}
-        if {name: (value.shape, value.dtype) for name, value in state.items()} != expected:
-            found = {name: (value.shape, str(value.dtype)) for name, value in state.items()}
+        with calling(f"--state {task.extractor}"):
+            given = {name: np.asarray(value) for name, value in function(env, obs, info).items()}
+        if {name: value.shape for name, value in given.items()} != {k: shape for k, (shape, _) in expected.items()}:
+            found = {name: value.shape for name, value in given.items()}
             raise UserError(
-                f"--state {task.extractor} must return the same fields, shapes and dtypes at every step; "
-                f"at first they were {expected}, now {found}"
+                f"--state {task.extractor} must return the same fields and shapes at every step; now {found}"
             )
-        return state
+        return {name: np.array(given[name], dtype=dtype) for name, (_, dtype) in expected.items()}
 
     return checked

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -38,19 +38,13 @@ class GymVectorEnvironment:
         self._read = reader(task)
         self._score = score_function(task)
         self.observation, self._encode = encoder(self._envs[0].observation_space)
-        self._allocate(len(seeds))
-
-    @property
-    def num_envs(self) -> int:
-        """Rows that are left."""
-        return len(self._envs)
+        self.num_envs = len(self._envs)
+        self._allocate(self.num_envs)
 
     def _allocate(self, rows: int) -> None:
         dtype = np.uint8 if self.observation.kind == "grid" else np.float32
         self._obs: Array = np.zeros((rows, self.observation.size), dtype=dtype)
-        self._state: dict[str, Array] = {
-            f.name: np.zeros((rows, *f.shape), dtype=f.dtype) for f in self._task.state
-        }
+        self._state: dict[str, Array] = {f.name: np.zeros((rows, *f.shape), dtype=f.dtype) for f in self._task.state}
         self._returns = np.zeros(rows)
         self._recorders = [Recorder() for _ in range(rows)] if self._score else []
 
@@ -116,6 +110,7 @@ class GymVectorEnvironment:
         for row in set(range(self.num_envs)) - set(keep):
             self._envs[row].close()
         self._envs, self._seeds = [self._envs[i] for i in keep], [self._seeds[i] for i in keep]
+        self.num_envs = len(keep)
         self._obs, self._returns = self._obs[keep], self._returns[keep]
         self._state = {name: values[keep] for name, values in self._state.items()}
         self._recorders = [self._recorders[i] for i in keep] if self._score else []

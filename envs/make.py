@@ -2,45 +2,53 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.util import find_spec
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import gymnasium
-import torch
 
+from envs.blackbox import explained, load_module
 from envs.errors import UserError
 from envs.task import TaskSpec
 from envs.vector import VectorEnvironment
+
+if TYPE_CHECKING:
+    import torch
 
 Split = Literal["train", "test"]
 
 
 def make_env(task: TaskSpec) -> gymnasium.Env[Any, Any]:
     """One environment of the task, with its time limit. Raises ``UserError`` where an extra is not installed."""
-    import_registering_module(task.env_id)
-    try:
-        return gymnasium.make(
-            task.env_id,
-            max_episode_steps=task.episode_steps,
-            disable_env_checker=True,
-            **dict(task.env_kwargs),
-        )
-    except gymnasium.error.DependencyNotInstalled as error:
-        raise UserError(missing_package(task, error)) from error
+    return open_env(task.env_id, extra=task.extra, max_episode_steps=task.episode_steps, **dict(task.env_kwargs))
 
 
-def missing_package(task: TaskSpec, error: Exception) -> str:
-    """What to install when an environment's package is missing."""
-    remedy = f"pip install 'rewardsmith[{task.extra}]'" if task.extra else "install what it names"
-    return f"{task.env_id} needs a package that is not installed ({error}). Remedy: {remedy}"
+def open_env(env_id: str, *, extra: str | None = None, **kwargs: Any) -> gymnasium.Env[Any, Any]:
+    """``gymnasium.make`` by id; ``module:Id-v0`` imports the user's module first.
 
-
-def import_registering_module(env_id: str) -> None:
-    """Import what registers the id: minigrid for its own ids (a user's ``module:Id-v0`` gymnasium imports)."""
-    if env_id.startswith(("MiniGrid-", "BabyAI-")):
+    Raises ``UserError``: id unknown, module missing or broken, package missing (``extra`` is ours that has it).
+    """
+    module = env_id.partition(":")[0] if ":" in env_id else None
+    if module is not None:
+        load_module(module, "--env")
+    elif env_id.startswith(("MiniGrid-", "BabyAI-")):
         import_module("minigrid")
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*Overriding environment.*|.*out of date.*")
+            return gymnasium.make(env_id, disable_env_checker=True, **kwargs)
+    except gymnasium.error.DependencyNotInstalled as error:
+        remedy = f"pip install 'rewardsmith[{extra}]'" if extra else "install it beside rewardsmith"
+        raise UserError(f"{env_id} needs a package that is not installed: {error}. Remedy: {remedy}") from error
+    except gymnasium.error.Error as error:
+        raise UserError(
+            f"Gymnasium cannot make {env_id!r}: {error} For an environment that your own module registers, "
+            "write module:Id-v0."
+        ) from error
+    except Exception as error:  # the user's constructor may raise anything
+        raise explained(f"making {env_id}", error) from error
 
 
 def make_vector(
@@ -50,11 +58,11 @@ def make_vector(
 
     The tensor simulator where it knows the task, one Gymnasium environment a row everywhere else.
     """
-    if task.extractor == "grid" and task.fitness.function is None and find_spec("envs.grid.vector"):
-        simulator: Any = import_module("envs.grid.vector")
-        if simulator.supports(task):
-            fast: VectorEnvironment = simulator.GridVectorEnvironment(task, seeds, device=device, split=split)
-            return fast
+    if task.extractor == "grid":
+        from envs.grid.vector import GridVectorEnvironment, supports
+
+        if supports(task):
+            return GridVectorEnvironment(task, seeds, device=device, split=split)
     from envs.gym_vector import GymVectorEnvironment
 
     return GymVectorEnvironment(task, seeds, device=device, split=split)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from envs.blackbox import load_function
+from envs.blackbox import calling, load_function
 from envs.episode import Array, Episode, Transitions, flat
+from envs.errors import UserError
 from envs.families import reader
 from envs.make import make_env
 from envs.task import Fitness, TaskSpec
@@ -22,7 +24,7 @@ PROBE_ROWS = 256
 
 @dataclass(slots=True)
 class Recorder:
-    """Collects one running episode."""
+    """Collects one running episode. Give None as observation where it need not be kept."""
 
     states: list[Mapping[str, Array]] = field(default_factory=list)
     observations: list[Any] = field(default_factory=list)
@@ -31,21 +33,19 @@ class Recorder:
 
     def start(self, obs: Any, state: Mapping[str, Array]) -> None:
         """The first observation and state."""
-        self.observations.append(obs)
+        self.observations.append(copy.deepcopy(obs))
         self.states.append(state)
 
     def add(self, action: Any, reward: float, obs: Any, state: Mapping[str, Array]) -> None:
         """One step, with what came after it."""
         self.actions.append(action)
         self.rewards.append(reward)
-        self.observations.append(obs)
-        self.states.append(state)
+        self.start(obs, state)
 
     def episode(self, terminated: bool, success: bool, *, observations: bool = True) -> Episode:
         """The episode so far; it counts as truncated where it did not terminate."""
         fields = {name: np.stack([state[name] for state in self.states]) for name in self.states[0]}
         action = np.asarray(self.actions)
-        seen = _observations(self.observations) if observations else None
         return Episode(
             state={name: values[:-1] for name, values in fields.items()},
             action=action.astype(np.int64 if action.dtype.kind in "iub" else np.float32),
@@ -54,16 +54,17 @@ class Recorder:
             terminated=terminated,
             truncated=not terminated,
             success=success,
-            observation=seen,
+            observation=_stacked(self.observations) if observations else None,
         )
 
 
-def _observations(seen: Sequence[Any]) -> Array:
-    if isinstance(seen[0], dict | tuple):
-        out = np.empty(len(seen), dtype=object)
-        out[:] = seen
+def _stacked(observations: list[Any]) -> Array:
+    """Observations as one array; of objects where each is a dictionary or a tuple."""
+    if isinstance(observations[0], dict | tuple):
+        out = np.empty(len(observations), dtype=object)
+        out[:] = observations
         return out
-    return np.stack([np.asarray(obs) for obs in seen])
+    return np.stack([np.asarray(obs) for obs in observations])
 
 
 def succeeded(fitness: Fitness, last_reward: float, terminated: bool, total: float) -> bool:
@@ -79,8 +80,23 @@ def succeeded(fitness: Fitness, last_reward: float, terminated: bool, total: flo
 
 
 def score_function(task: TaskSpec) -> Callable[[Episode], float] | None:
-    """The user's ``--fitness module:function``, or None. It takes an ``Episode`` and returns a number."""
-    return load_function(task.fitness.function, "--fitness") if task.fitness.function else None
+    """The user's ``--fitness module:function``, or None. It takes an ``Episode`` and returns a finite number.
+
+    The function raises ``UserError`` where the user's code fails or returns anything else.
+    """
+    path = task.fitness.function
+    if path is None:
+        return None
+    function = load_function(path, "--fitness")
+
+    def score(episode: Episode) -> float:
+        with calling(f"--fitness {path}"):
+            value = float(function(episode))
+        if not np.isfinite(value):
+            raise UserError(f"--fitness {path} must return a finite number; it returned {value}")
+        return value
+
+    return score
 
 
 def act(task: TaskSpec, env: gymnasium.Env[Any, Any], action: Any) -> Any:
@@ -98,19 +114,19 @@ def record(
 
     Actions are the task's: a code from 0, or ``(A,)`` numbers, clipped here.
     """
-    read, recorder = reader(task), Recorder()
+    read, recorder, kept = reader(task), Recorder(), task.fitness.function is not None
     obs, info = env.reset(seed=seed)
     state = read(env, obs, info)
-    recorder.start(obs, state)
+    recorder.start(obs if kept else None, state)
     terminated = truncated = False
     while not (terminated or truncated or len(recorder.actions) == max_steps):
         action = policy(env, obs, state)
         obs, reward, ended, cut, info = env.step(act(task, env, action))
         state = read(env, obs, info)
         terminated, truncated = bool(ended), bool(cut)
-        recorder.add(action, float(reward), obs, state)
+        recorder.add(action, float(reward), obs if kept else None, state)
     success = succeeded(task.fitness, recorder.rewards[-1], terminated, sum(recorder.rewards))
-    return recorder.episode(terminated, success, observations=task.fitness.function is not None)
+    return recorder.episode(terminated, success, observations=kept)
 
 
 def random_policy(task: TaskSpec, seed: int) -> Policy:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-from torch import Tensor
+if TYPE_CHECKING:  # tasks are read, listed and rendered without torch, whose import takes a second
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,8 +17,8 @@ PLAIN: Final = _words(
     Slice Starred Subscript ListComp DictComp SetComp GeneratorExp comprehension keyword JoinedStr Import
     ImportFrom alias"""
 )
-"""Kinds of syntax node that need no rule beyond those on what they hold; ``rules.py`` has a rule for each other
-kind that may stand. Imports have rules of their own."""
+"""Kinds of syntax node that need no rule beyond those on what they hold; ``rules.py`` has a rule for each
+other kind that may stand. Imports have rules of their own."""
 
 SOURCE_BYTES: Final = 16 * 1024
 """Longest source, in bytes of UTF-8."""
@@ -63,9 +63,7 @@ BINARY: Final = _words(
 BEFORE_OUT: Final[dict[str, int]] = {
     **dict.fromkeys(UNARY, 1),
     **dict.fromkeys(BINARY, 2),
-    **dict.fromkeys(
-        _words("all any argmax argmin amax amin max min median concatenate stack dot round outer"), 2
-    ),
+    **dict.fromkeys(_words("all any argmax argmin amax amin max min median concatenate stack dot round outer"), 2),
     **dict.fromkeys(_words("sum mean std var prod cumsum cumprod clip take percentile quantile choose"), 3),
 }
 """How many positional arguments a function takes before the one that it writes into."""
@@ -105,11 +103,11 @@ VIEWS: Final = _words(
 )
 """Functions and methods whose result may share memory with what they were given."""
 
-ATTRIBUTES: Final = _words(
-    "T dtype eps imag itemsize max min nbytes ndim real shape size smallest_normal tiny"
-)
+ATTRIBUTES: Final = _words("T dtype eps imag itemsize max min nbytes ndim real shape size smallest_normal tiny")
 MUTATORS: Final = _words("append clear extend fill insert pop remove setdefault update sort")
 """Methods that change what they are called on: fine on what the function made itself."""
+REDUCTIONS: Final = _words("clip cumprod cumsum mean prod std sum var")
+"""Methods whose third positional argument would be written into."""
 METHODS: Final = (
     MUTATORS
     | _words(
@@ -145,15 +143,11 @@ INSTEAD: Final[dict[str, str]] = {
     "class": "Write plain functions over arrays; a reward needs no class.",
     "while": "Use array operations, or a for loop over a small fixed range.",
     "with": "Remove it. Only `with np.errstate(...)` may stand.",
-    "try": (
-        "Remove it and guard the values instead, for example np.where(d > 1e-6, n / np.maximum(d, 1e-6),"
-        " 0.0)."
-    ),
+    "try": ("Remove it and guard the values instead, for example np.where(d > 1e-6, n / np.maximum(d, 1e-6), 0.0)."),
     "raise": ("Remove it: the inputs always have the shapes of the state schema, so nothing need be raised."),
     "assert": "Remove it: the inputs always have the shapes of the state schema.",
     "global": (
-        "A reward depends on its arguments alone. To compare with the past use init_memory and the"
-        " 4-argument form."
+        "A reward depends on its arguments alone. To compare with the past use init_memory and the 4-argument form."
     ),
     "del": "Remove it; names need not be deleted.",
     "yield": "Return a dict of arrays from a plain function.",
@@ -167,9 +161,7 @@ INSTEAD: Final[dict[str, str]] = {
     "set": "Use a tuple or np.isin.",
     "hash": "Compute from the state's numbers instead.",
     "id": "Compute from the state's numbers instead.",
-    "numpy.random": (
-        "A reward must be deterministic: equal transitions earn equal rewards. Remove the randomness."
-    ),
+    "numpy.random": ("A reward must be deterministic: equal transitions earn equal rewards. Remove the randomness."),
     "numpy.empty": "It holds whatever was in memory. Use np.zeros.",
     "numpy.empty_like": "It holds whatever was in memory. Use np.zeros_like.",
     "numpy.errstate": "Use it only as `with np.errstate(divide='ignore'):`.",
@@ -193,9 +185,7 @@ INSTEAD: Final[dict[str, str]] = {
     "torch": "The arrays are numpy arrays: use numpy instead.",
     "jax": "The arrays are numpy arrays: use numpy instead.",
     "scipy": "Write the formula with numpy.",
-    "random": (
-        "A reward must be deterministic: equal transitions earn equal rewards. Remove the randomness."
-    ),
+    "random": ("A reward must be deterministic: equal transitions earn equal rewards. Remove the randomness."),
     "time": "A reward depends on its arguments alone; it has no clock.",
 }
 """What to write instead of something that is refused, by its name."""

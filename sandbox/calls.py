@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 
 from sandbox import allowed
-from sandbox.constants import number, size, too_large
-from sandbox.names import Reading
+from sandbox.constants import size, too_large
+from sandbox.names import SHARED, Reading
 
 
 def check_call(reading: Reading, node: ast.Call) -> None:
@@ -19,9 +19,7 @@ def check_call(reading: Reading, node: ast.Call) -> None:
     elif isinstance(node.func, ast.Attribute):
         _check_method(reading, node, node.func)
     elif not (isinstance(node.func, ast.Call) and reading.path(node.func.func) == "numpy.vectorize"):
-        reading.refuse(
-            node, "call", "Only a named function can be called. Give the function a name with `def` first."
-        )
+        reading.refuse(node, "call", "Only a named function can be called. Give the function a name with `def` first.")
     for keyword in node.keywords:
         _check_keyword(reading, node, keyword, path)
 
@@ -30,24 +28,20 @@ def _check_keyword(reading: Reading, node: ast.Call, keyword: ast.keyword, path:
     if keyword.arg is None and not isinstance(node.func, ast.Name):
         reading.refuse(node, "call", "`**` hides the arguments of this call. Write them out.")
     elif keyword.arg == "out" and not _fresh(reading, keyword.value):
-        advice = (
-            "Use the value that the function returns, for example np.where(mask, a / np.where(mask, b,"
-            " 1), 0)."
-        )
+        advice = "Use the value that the function returns, for example np.where(mask, a / np.where(mask, b, 1), 0)."
         reading.refuse(node, "out", f"`out=` writes into an array that exists already. {advice}")
-    elif (
-        keyword.arg == "where"
-        and path is not None
-        and path.partition(".")[2] in allowed.UNARY | allowed.BINARY
-    ):
-        if not any(k.arg == "out" for k in node.keywords):
-            advice = "Write np.where(mask, value, 0)."
-            reading.refuse(node, "out", f"`where=` leaves the other elements undefined. {advice}")
+    elif keyword.arg == "where" and path is not None and _elementwise(path):
+        if all(k.arg != "out" for k in node.keywords):
+            message = "`where=` leaves the other elements undefined. Write np.where(mask, value, 0)."
+            reading.refuse(node, "out", message)
     elif keyword.arg == "dtype":
         _check_dtype(reading, keyword.value)
-    elif keyword.arg == "copy" and path == "numpy.nan_to_num":
-        if isinstance(keyword.value, ast.Constant) and not keyword.value.value:
-            reading.refuse(node, "store", "`copy=False` changes the array in place. Leave it out.")
+    elif keyword.arg == "copy" and path == "numpy.nan_to_num" and ast.unparse(keyword.value) != "True":
+        reading.refuse(node, "store", "`copy=` may change the array in place. Leave it out.")
+
+
+def _elementwise(path: str) -> bool:
+    return path.partition(".")[2] in allowed.UNARY | allowed.BINARY
 
 
 def _fresh(reading: Reading, node: ast.expr) -> bool:
@@ -57,9 +51,7 @@ def _fresh(reading: Reading, node: ast.expr) -> bool:
 
 def _check_dtype(reading: Reading, node: ast.expr) -> None:
     if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value not in allowed.DTYPES:
-        reading.refuse(
-            node, "dtype", f"The dtype {node.value[:20]!r} may not be used. Use np.float32 or np.int64."
-        )
+        reading.refuse(node, "dtype", f"The dtype {node.value[:20]!r} may not be used. Use np.float32 or np.int64.")
 
 
 def _check_module_call(reading: Reading, node: ast.Call, path: str) -> None:
@@ -67,15 +59,11 @@ def _check_module_call(reading: Reading, node: ast.Call, path: str) -> None:
     most = allowed.BEFORE_OUT.get(name) if path.startswith("numpy.") else None
     if most is not None and len(node.args) > most:
         takes = {1: "one array", 2: "two arrays"}.get(most, f"{most} positional arguments")
-        advice = (
-            f"Nest the calls: np.{name}(np.{name}(a, b), c)." if name in allowed.BINARY else "Leave it out."
-        )
+        advice = f"Nest the calls: np.{name}(np.{name}(a, b), c)." if name in allowed.BINARY else "Leave it out."
         message = f"`np.{name}` takes {takes}: argument {most + 1} would be written into. {advice}"
         reading.refuse(node, "out", message)
     if name in allowed.SIZED and size(node.args, reading.scopes) > allowed.LARGEST_SIZE:
-        message = (
-            f"`np.{name}` would make more than {allowed.LARGEST_SIZE} elements. Size arrays by the batch."
-        )
+        message = f"`np.{name}` would make more than {allowed.LARGEST_SIZE} elements. Size arrays by the batch."
         reading.refuse(node, "size", message)
     if name in ("power", "float_power", "pow", "left_shift") and len(node.args) == 2:
         _check_power(reading, node)
@@ -91,10 +79,7 @@ def _check_named_call(reading: Reading, node: ast.Call, name: str) -> None:
     scope = reading.scope(name)
     if scope is not None:
         if name in scope.parameters:
-            message = (
-                f"`{name}` is a parameter and cannot be called. Call a function of the program by its"
-                " own name."
-            )
+            message = f"`{name}` is a parameter and cannot be called. Call a function of the program by its own name."
             reading.refuse(node, "call", message)
         return
     if name == "range" and size(node.args, reading.scopes) > allowed.LARGEST_SIZE:
@@ -118,19 +103,14 @@ def _check_types(reading: Reading, node: ast.expr) -> None:
 
 
 def _check_method(reading: Reading, node: ast.Call, func: ast.Attribute) -> None:
-    if func.attr in allowed.MUTATORS and len(reading.scopes) > 1 and func.attr != "sort":
-        whose = reading.owner(func.value)
-        if whose:
-            text = ast.unparse(func.value)[:60]
-            what = {"input": "an input of the function", "module": "a constant of the module"}[whose]
-            advice = "Make a new dict, list or array in the function and change that."
-            reading.refuse(node, "store", f"`.{func.attr}` changes `{text}`, {what}. {advice}")
-    if func.attr == "sort" and reading.owner(func.value):
-        reading.refuse(node, "store", f"`.sort` changes an input in place. {allowed.INSTEAD['sort']}")
+    whose = reading.owner(func.value) if func.attr in allowed.MUTATORS and len(reading.scopes) > 1 else None
+    if whose:
+        text = ast.unparse(func.value)[:60]
+        advice = "Make a new dict, list or array in the function and change that."
+        reading.refuse(node, "store", f"`.{func.attr}` changes `{text}`, {SHARED[whose]}. {advice}")
     if func.attr == "astype" and node.args:
         _check_dtype(reading, node.args[0])
-    if func.attr in ("clip", "sum", "mean", "std", "var", "prod", "cumsum", "cumprod") and len(node.args) > 2:
-        if number(node.args[2], reading.scopes) is None:
-            reading.refuse(node, "out", f"Argument 3 of `.{func.attr}` would be written into. Leave it out.")
+    if func.attr in allowed.REDUCTIONS and len(node.args) > 2:
+        reading.refuse(node, "out", f"Argument 3 of `.{func.attr}` would be written into. Leave it out.")
     if func.attr == "repeat" and size(node.args, reading.scopes) > allowed.LARGEST_SIZE:
         reading.refuse(node, "size", "The array would be repeated too often. Size arrays by the batch.")

@@ -86,9 +86,7 @@ def _repeated(sequence: ast.expr, times: float | None) -> str | None:
         case ast.JoinedStr() | ast.Constant(value=str() | bytes()) if times is None or times > 1000:
             return "Text must not be repeated. Write the name out."
         case ast.List() | ast.Tuple() | ast.ListComp() if times is not None and times > allowed.LARGEST_SIZE:
-            return (
-                f"A list must not be repeated {times:.0g} times. Use np.zeros or np.full of the batch size."
-            )
+            return f"A list must not be repeated {times:.0g} times. Use np.zeros or np.full of the batch size."
     return None
 
 

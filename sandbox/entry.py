@@ -46,10 +46,7 @@ def read_entry(tree: ast.Module, form: Form) -> Entry:
             if not any(r.value for r in _return_statements(defined[helper])):
                 violations.append(_violation("return", f"`{helper}` must return a value.", defined[helper]))
     return Entry(
-        violations=tuple(violations),
-        has_potential="potential" in defined,
-        has_memory=memory,
-        components=components,
+        violations=tuple(violations), has_potential="potential" in defined, has_memory=memory, components=components
     )
 
 
@@ -79,9 +76,7 @@ def _missing(tree: ast.Module, name: str, wanted: tuple[str, ...]) -> Violation:
 def _signature(function: Function, wanted: tuple[str, ...], memory: bool | None) -> Iterator[Violation]:
     exact = f"def {function.name}({', '.join(wanted)}):"
     if isinstance(function, ast.AsyncFunctionDef):
-        yield _violation(
-            "async", f"`{function.name}` must be a plain function. Write exactly `{exact}`", function
-        )
+        yield _violation("async", f"`{function.name}` must be a plain function. Write exactly `{exact}`", function)
     arguments = function.args
     plain = [a.arg for a in arguments.args]
     if len(parameters(arguments)) != len(plain) or plain != list(wanted):
@@ -110,10 +105,7 @@ def _returns(function: Function, memory: bool) -> Iterator[Violation]:
         yield _violation("return", f"`{function.name}` returns nothing. End it with `{shape}`.", function)
     for node in returns:
         value = node.value
-        single = (
-            isinstance(value, ast.BinOp | ast.Compare | ast.Constant | ast.List | ast.UnaryOp)
-            or value is None
-        )
+        single = isinstance(value, ast.BinOp | ast.Compare | ast.Constant | ast.List | ast.UnaryOp) or value is None
         wrong = isinstance(value, ast.Dict | ast.DictComp) if memory else isinstance(value, ast.Tuple)
         if single or wrong or (isinstance(value, ast.Tuple) and len(value.elts) != 2):
             what = "a dict of named components and the memory" if memory else "one dict of named components"
@@ -126,10 +118,7 @@ def _returns(function: Function, memory: bool) -> Iterator[Violation]:
 def _names(function: Function, components: tuple[str, ...]) -> Iterator[Violation]:
     for name in components:
         if name == _RESERVED:
-            message = (
-                "`potential` is the name of the component that the system adds. Call this component"
-                " otherwise."
-            )
+            message = "`potential` is the name of the component that the system adds. Call this component otherwise."
             yield _violation("component", message, function)
         elif not (name.isidentifier() and name.isascii() and len(name) <= 64):
             message = (
@@ -145,10 +134,9 @@ def _components(function: Function) -> tuple[str, ...]:
     returned = [_first(r.value) for r in _return_statements(function)]
     variables = {r.id for r in returned if isinstance(r, ast.Name)}
     sources = [r for r in returned if r is not None and not isinstance(r, ast.Name)]
-    nodes = sorted(
-        own_nodes(function.body), key=lambda n: (getattr(n, "lineno", 0), getattr(n, "col_offset", 0))
-    )
-    for node in nodes:
+    kinds = ast.Assign | ast.AnnAssign | ast.Call
+    nodes = [n for n in own_nodes(function.body) if isinstance(n, kinds)] if variables else []
+    for node in sorted(nodes, key=lambda n: (n.lineno, n.col_offset)):
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in variables:
                 sources.append(value)

@@ -15,14 +15,10 @@ from typing import Any
 import numpy as np
 
 from sandbox.service import Array
-from sandbox.wire import MAGIC, PREFIX
+from sandbox.wire import DTYPES, MAGIC, PREFIX
 
 MAX_HEADER = 64 << 10
 """Bytes of a worker's JSON."""
-DTYPES = frozenset(
-    ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"]
-)
-"""What may cross: numbers only."""
 ALIGNMENT = 64
 
 
@@ -60,7 +56,7 @@ def sizes(prefix: bytes, *, max_body: int) -> tuple[int, int]:
     if magic != MAGIC:
         raise Malformed("the worker's frame does not begin with its magic bytes")
     if header_size > MAX_HEADER or body_size > max_body:
-        raise Malformed(f"the worker announces {header_size} + {body_size} bytes, above {MAX_HEADER} + {max_body}")
+        raise Malformed(f"the worker announces {header_size} + {body_size} bytes, above its caps")
     return header_size, body_size
 
 
@@ -110,7 +106,10 @@ def fill(buffer: memoryview, layout: Layout, arrays: Mapping[str, Array]) -> Non
 
 
 def split(body: memoryview, parts: Sequence[tuple[str, tuple[int, ...]]]) -> list[Array]:
-    """Consecutive arrays of the given dtypes and shapes, copied out. Raises Malformed unless the bytes match exactly."""
+    """Consecutive arrays of the given dtypes and shapes, copied out.
+
+    Raises Malformed unless the bytes match exactly.
+    """
     counts = [prod(shape) * np.dtype(dtype).itemsize for dtype, shape in parts]
     if sum(counts) != len(body):
         raise Malformed(f"the worker's body has {len(body)} bytes, expected {sum(counts)}")

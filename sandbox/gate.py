@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from sandbox import allowed
 from sandbox.entry import read_entry
 from sandbox.errors import Kind, Violation
+from sandbox.names import children
 from sandbox.program import Form
 from sandbox.rules import broken_rules
 
@@ -73,9 +74,7 @@ def _violation(rule: str, message: str, line: int | None = None, kind: Kind = "r
 
 
 def _size(source: str) -> Violation | None:
-    length = (
-        len(source) if len(source) > allowed.SOURCE_BYTES else len(source.encode("utf-8", "surrogatepass"))
-    )
+    length = len(source) if len(source) > allowed.SOURCE_BYTES else len(source.encode("utf-8", "surrogatepass"))
     if length > allowed.SOURCE_BYTES:
         most = allowed.SOURCE_BYTES
         return _violation("size", f"The source has more than {most} bytes. Write a shorter program.")
@@ -96,25 +95,22 @@ def _parse(source: str) -> ast.Module | Violation:
         message = f"The source is not valid Python: {error.msg}.{fence}"
         return _violation("syntax", message, error.lineno, "setup")
     except (ValueError, UnicodeError):
-        return _violation(
-            "syntax", "The source holds characters that Python refuses. Use plain text.", None, "setup"
-        )
+        return _violation("syntax", "The source holds characters that Python refuses. Use plain text.", None, "setup")
     except (RecursionError, MemoryError):
         return _violation("depth", "The source is nested too deeply. Split it into named steps.")
 
 
 def _shape(tree: ast.Module) -> Violation | None:
     """Refuse a tree too large or too deep to be read by a recursive reader."""
-    count, depth, level = 0, 0, [tree]
+    count, depth = 0, 0
+    level: list[ast.AST] = [tree]
     while level:
         count, depth = count + len(level), depth + 1
         if count > allowed.NODES:
-            return _violation(
-                "size", f"The program has more than {allowed.NODES} syntax nodes. Write a shorter one."
-            )
+            return _violation("size", f"The program has more than {allowed.NODES} syntax nodes. Write a shorter one.")
         if depth > allowed.DEPTH:
             return _violation("depth", "The program is nested too deeply. Split it into named steps.")
-        level = [child for node in level for child in ast.iter_child_nodes(node)]  # type: ignore[misc]
+        level = [child for node in level for child in children(node)]
     return None
 
 
@@ -125,7 +121,5 @@ def _compile(tree: ast.Module) -> Violation | None:
     except SyntaxError as error:
         return _violation("syntax", f"The source is not valid Python: {error.msg}.", error.lineno, "setup")
     except (ValueError, RecursionError, MemoryError, OverflowError):
-        return _violation(
-            "syntax", "The source cannot be compiled. Write it in simpler steps.", None, "setup"
-        )
+        return _violation("syntax", "The source cannot be compiled. Write it in simpler steps.", None, "setup")
     return None

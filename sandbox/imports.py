@@ -6,12 +6,12 @@ import ast
 import difflib
 
 from sandbox import allowed
-from sandbox.names import Reading
+from sandbox.names import Reading, statements
 
 
-def read_imports(reading: Reading, tree: ast.Module) -> None:
+def read_imports(reading: Reading, body: list[ast.stmt]) -> None:
     """Note what every import of the program binds, and refuse the imports that are not allowed."""
-    for node in ast.walk(tree):
+    for node in statements(body):
         if isinstance(node, ast.Import):
             for name in node.names:
                 _import(reading, node, name)
@@ -34,9 +34,7 @@ def _import_from(reading: Reading, node: ast.ImportFrom, name: ast.alias) -> Non
     if node.level or module not in allowed.IMPORTS:
         _refuse_import(reading, node, module or ".")
     elif name.name == "*":
-        reading.refuse(
-            node, "import", f"`from {module} import *` hides what is used. Import the names one by one."
-        )
+        reading.refuse(node, "import", f"`from {module} import *` hides what is used. Import the names one by one.")
     elif module in ("typing", "__future__"):
         reading.annotations.add(local)
         if name.name not in allowed.TYPING:
@@ -62,9 +60,7 @@ def known(path: str) -> bool:
 
 def _is_type(path: str) -> bool:
     module, _, name = path.partition(".")
-    return (module == "numpy" and name in allowed.NUMPY_TYPES) or (
-        module == "typing" and name in allowed.TYPING
-    )
+    return (module == "numpy" and name in allowed.NUMPY_TYPES) or (module == "typing" and name in allowed.TYPING)
 
 
 def refuse_path(reading: Reading, node: ast.AST, path: str) -> None:
@@ -73,11 +69,7 @@ def refuse_path(reading: Reading, node: ast.AST, path: str) -> None:
     first = f"{module}.{name.split('.')[0]}"
     table = {"numpy": allowed.NUMPY, "math": allowed.MATH}.get(module, frozenset())
     close = difflib.get_close_matches(name, table, n=1, cutoff=0.8)
-    guess = (
-        f"Did you mean `{module}.{close[0]}`?"
-        if close
-        else "Write the formula with the basic functions of numpy."
-    )
+    guess = f"Did you mean `{module}.{close[0]}`?" if close else "Write the formula with the basic functions of numpy."
     advice = allowed.INSTEAD.get(path) or allowed.INSTEAD.get(first) or guess
     rule = "underscore" if "._" in path else "module_function"
     reading.refuse(node, rule, f"`{path}` may not be used. {advice}")

@@ -1,7 +1,7 @@
 """The lock: what a child gives up before it sees a line of a generated program. Linux only.
 
-Of some 350 system calls about 30 are left: memory, clocks, locks, its own signal handlers, reading and writing what
-is open already, and leaving. Standard library only, for it runs inside the jail.
+Of some 350 system calls about 30 are left: memory, clocks, locks, its own signal handlers, reading and writing
+what is open already, and leaving. Standard library only, for it runs inside the jail.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import platform
 import resource
 import struct
+from collections.abc import Callable
 from typing import Any
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
@@ -24,8 +25,8 @@ COMPUTE: dict[str, tuple[int, dict[str, int]]] = {
         0xC000003E,
         {
             "read": 0, "write": 1, "close": 3, "fstat": 5, "poll": 7, "lseek": 8, "mmap": 9, "mprotect": 10,
-            "munmap": 11, "brk": 12, "rt_sigaction": 13, "rt_sigprocmask": 14, "rt_sigreturn": 15, "writev": 20,
-            "sched_yield": 24, "mremap": 25, "madvise": 28, "nanosleep": 35, "getpid": 39, "exit": 60,
+            "munmap": 11, "brk": 12, "rt_sigaction": 13, "rt_sigprocmask": 14, "rt_sigreturn": 15,
+            "writev": 20, "sched_yield": 24, "mremap": 25, "madvise": 28, "nanosleep": 35, "getpid": 39, "exit": 60,
             "gettimeofday": 96, "getrusage": 98, "times": 100, "sigaltstack": 131, "gettid": 186, "time": 201,
             "futex": 202, "sched_getaffinity": 204, "restart_syscall": 219, "clock_gettime": 228,
             "clock_getres": 229, "clock_nanosleep": 230, "exit_group": 231, "getrandom": 318,
@@ -34,8 +35,8 @@ COMPUTE: dict[str, tuple[int, dict[str, int]]] = {
     "aarch64": (
         0xC00000B7,
         {
-            "close": 57, "lseek": 62, "read": 63, "write": 64, "writev": 66, "ppoll": 73, "fstat": 80, "exit": 93,
-            "exit_group": 94, "futex": 98, "nanosleep": 101, "clock_gettime": 113, "clock_getres": 114,
+            "close": 57, "lseek": 62, "read": 63, "write": 64, "writev": 66, "ppoll": 73, "fstat": 80,
+            "exit": 93, "exit_group": 94, "futex": 98, "nanosleep": 101, "clock_gettime": 113, "clock_getres": 114,
             "clock_nanosleep": 115, "sched_getaffinity": 123, "sched_yield": 124, "restart_syscall": 128,
             "sigaltstack": 132, "rt_sigaction": 134, "rt_sigprocmask": 135, "rt_sigreturn": 139, "times": 153,
             "getrusage": 165, "gettimeofday": 169, "getpid": 172, "gettid": 178, "brk": 214, "munmap": 215,
@@ -51,8 +52,8 @@ LIBC: Any = ctypes.CDLL(None, use_errno=True)
 def compute_filter(machine: str) -> bytes:
     """Classic BPF that allows ``COMPUTE``, refuses other calls with EPERM and kills foreign architectures.
 
-    Memory is never made executable: ``mmap`` and ``mprotect`` with PROT_EXEC are refused too. Jumps are forward
-    only, two offsets each (linux/filter.h); the data they look at is ``struct seccomp_data``.
+    Memory is never made executable: ``mmap`` and ``mprotect`` with PROT_EXEC are refused too. Each jump has two
+    forward offsets (linux/filter.h); the data looked at is ``struct seccomp_data``.
     """
     arch, table = COMPUTE[machine]
     allow, refuse, kill = 0x7FFF0000, 0x00050000 | errno.EPERM, 0x80000000
@@ -103,10 +104,10 @@ def lock(memory: int, seconds: float) -> None:
 
 
 def self_test(memory: int) -> tuple[str, ...]:
-    """What a locked child could still do: it tries, in a fork of its own. Empty when every call is refused."""
+    """What a locked child could still do, tried in a fork of its own: empty when every call is refused."""
     if platform.machine() not in COMPUTE:
         return (f"no system call table for {platform.machine()}",)
-    attempts = {
+    attempts: dict[str, Callable[[], Any]] = {
         "open": lambda: LIBC.open(b"/", 0),
         "socket": lambda: LIBC.socket(2, 1, 0),
         "fork": lambda: LIBC.fork(),

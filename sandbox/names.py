@@ -13,6 +13,7 @@ from sandbox.errors import Violation
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Owner = Literal["input", "module"]
 """Whose memory a value may share: a parameter's, or a constant's of the module."""
+SHARED: dict[Owner, str] = {"input": "an input of the function, or a view of one", "module": "a constant of the module"}
 
 
 @dataclass(slots=True)
@@ -83,13 +84,37 @@ class Reading:
                 if path is not None:
                     views = path.partition(".")[2] in allowed.VIEWS
                     return self.owner(arguments[0]) if views and arguments else None
-                if isinstance(func, ast.Attribute) and func.attr in allowed.VIEWS | {
-                    "get",
-                    "items",
-                    "values",
-                }:
+                if isinstance(func, ast.Attribute) and func.attr in allowed.VIEWS | {"get", "items", "values"}:
                     return self.owner(func.value)
         return None
+
+
+_LEAVES = frozenset({"arg", "attr", "ctx", "id", "lineno", "name", "op", "ops", "type_comment"})
+_FIELDS = {
+    kind: tuple(name for name in kind._fields if name not in _LEAVES and kind is not ast.Constant)
+    for kind in vars(ast).values()
+    if isinstance(kind, type) and issubclass(kind, ast.AST)
+}
+
+
+def children(node: ast.AST) -> list[ast.AST]:
+    """The nodes right below one, without contexts and operators; several times as fast as ``ast.iter_child_nodes``."""
+    found: list[ast.AST] = []
+    for name in _FIELDS[type(node)]:
+        value = getattr(node, name, None)
+        if isinstance(value, ast.AST):
+            found.append(value)
+        elif isinstance(value, list):
+            found += [part for part in value if isinstance(part, ast.AST)]
+    return found
+
+
+def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """All statements of a body, those in its functions, branches and loops too, in order."""
+    for statement in body:
+        yield statement
+        for name in ("body", "orelse", "finalbody"):
+            yield from statements(getattr(statement, name, []))
 
 
 def parameters(arguments: ast.arguments) -> list[ast.arg]:
@@ -105,7 +130,7 @@ def own_nodes(body: list[ast.stmt]) -> Iterator[ast.AST]:
         node = stack.pop()
         yield node
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
-            stack.extend(ast.iter_child_nodes(node))
+            stack.extend(children(node))
 
 
 def scope_of(body: list[ast.stmt], arguments: ast.arguments | None = None) -> Scope:
@@ -113,16 +138,16 @@ def scope_of(body: list[ast.stmt], arguments: ast.arguments | None = None) -> Sc
     given = {a.arg for a in parameters(arguments)} if arguments else set()
     scope = Scope(bound=set(given), parameters=given)
     for node in own_nodes(body):
-        match node:
-            case ast.Name(id=name, ctx=ast.Store()):
-                scope.bound.add(name)
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-                scope.bound.add(name)
-                scope.functions.add(name)
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda()):
-                scope.functions.add(name)
-            case ast.Import(names=names) | ast.ImportFrom(names=names):
-                scope.bound.update((a.asname or a.name).split(".")[0] for a in names)
+        if isinstance(node, ast.Name):
+            if isinstance(node.ctx, ast.Store):
+                scope.bound.add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            scope.bound.add(node.name)
+            scope.functions.add(node.name)
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
+            scope.functions.update(t.id for t in node.targets if isinstance(t, ast.Name))
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            scope.bound.update((a.asname or a.name).split(".")[0] for a in node.names)
     return scope
 
 

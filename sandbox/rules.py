@@ -14,10 +14,9 @@ from sandbox.calls import check_call
 from sandbox.constants import too_large
 from sandbox.errors import Violation
 from sandbox.imports import check_annotation, known, read_imports, refuse_path
-from sandbox.names import Function, Reading, parameters, scope_of
+from sandbox.names import Function, Reading, children, own_nodes, parameters, scope_of
 from sandbox.stores import augment, bind, constants, loop
 
-_MARKS = ast.expr_context | ast.operator | ast.unaryop | ast.cmpop | ast.boolop
 _WORDS = {
     **dict.fromkeys(("AsyncWith", "AsyncFor", "AsyncFunctionDef", "Await"), "async"),
     "ClassDef": "class",
@@ -64,7 +63,7 @@ class _Reader:
             ast.AugAssign: self._augment,
             ast.For: self._for,
         }
-        read_imports(self.reading, tree)
+        read_imports(self.reading, tree.body)
         for statement in tree.body:
             self._top_level(statement)
         self._recursion()
@@ -81,20 +80,16 @@ class _Reader:
                 self.refuse(node, "top_level", "Remove the `if __name__ == ...` block: nothing runs it.")
             case ast.Expr() | ast.If() | ast.For() | ast.AugAssign() | ast.With():
                 what = "Only imports, constants and functions may stand outside functions."
-                self.refuse(
-                    node, "top_level", f"{what} Move this into the function that needs it, or drop it."
-                )
+                self.refuse(node, "top_level", f"{what} Move this into the function that needs it, or drop it.")
             case _:
                 self._read(node)
 
     def _iterators(self, node: ast.stmt) -> None:
-        for part in ast.walk(node):
+        for part in own_nodes([node]):
             called = part.func if isinstance(part, ast.Call) else None
             once = isinstance(called, ast.Name) and called.id in allowed.ITERATORS
             if once or isinstance(part, ast.GeneratorExp):
-                self.refuse(
-                    part, "module_state", "An iterator kept at module level is hidden state. Make it a tuple."
-                )
+                self.refuse(part, "module_state", "An iterator kept at module level is hidden state. Make it a tuple.")
 
     def _recursion(self) -> None:
         for name in self.calls:
@@ -117,9 +112,8 @@ class _Reader:
         if rule is not None:
             rule(node)
         elif kind.__name__ in allowed.PLAIN:
-            for part in ast.iter_child_nodes(node):
-                if not isinstance(part, _MARKS):
-                    self._read(part)
+            for part in children(node):
+                self._read(part)
         else:
             word = _WORDS.get(kind.__name__, kind.__name__.lower())
             self.refuse(node, word, f"`{word}` may not be used. {allowed.INSTEAD.get(word, 'Remove it.')}")
@@ -132,9 +126,7 @@ class _Reader:
         elif isinstance(value, int) and abs(value) > allowed.LARGEST_INT:
             self.refuse(node, "constant", f"The integer is too large: use at most {allowed.LARGEST_INT}.")
         elif isinstance(value, float) and abs(value) > allowed.LARGEST_FLOAT:
-            self.refuse(
-                node, "constant", "The number is too large: write np.inf, or a number of ordinary size."
-            )
+            self.refuse(node, "constant", "The number is too large: write np.inf, or a number of ordinary size.")
 
     def _formatted(self, node: ast.FormattedValue) -> None:
         if isinstance(node.format_spec, ast.JoinedStr):
@@ -161,9 +153,7 @@ class _Reader:
         name = node.id
         if name.startswith("__"):
             self.refuse(
-                node,
-                "underscore",
-                f"`{name}` may not be used: names with two leading underscores are refused.",
+                node, "underscore", f"`{name}` may not be used: names with two leading underscores are refused."
             )
         elif isinstance(node.ctx, ast.Load):
             self._load(node, name)
@@ -173,9 +163,7 @@ class _Reader:
     def _load(self, node: ast.Name, name: str) -> None:
         path = self.reading.paths.get(name)
         if path in allowed.IMPORTS:
-            self.refuse(
-                node, "module", f"`{name}` is a module and cannot be a value. Write `{name}.` and a function."
-            )
+            self.refuse(node, "module", f"`{name}` is a module and cannot be a value. Write `{name}.` and a function.")
         elif name in self.reading.annotations:
             self.refuse(node, "annotation", f"`{name}` may be used in annotations only.")
         elif path is None:
@@ -194,9 +182,7 @@ class _Reader:
             return
         names = {n for scope in self.reading.scopes for n in scope.bound} | set(self.reading.paths)
         close = difflib.get_close_matches(name, names, n=1)
-        guess = (
-            f"Did you mean `{close[0]}`?" if close else "Define it, or read it from `state` or `next_state`."
-        )
+        guess = f"Did you mean `{close[0]}`?" if close else "Define it, or read it from `state` or `next_state`."
         self.refuse(node, "name", f"`{name}` is not defined. {advice or guess}")
 
     def _call(self, node: ast.Call) -> None:
@@ -224,9 +210,7 @@ class _Reader:
             return False
         if name.startswith("_"):
             self.refuse(
-                node,
-                "underscore",
-                f"`.{name}` may not be used: attributes with a leading underscore are refused.",
+                node, "underscore", f"`.{name}` may not be used: attributes with a leading underscore are refused."
             )
         elif name not in allowed.ATTRIBUTES and name not in allowed.METHODS:
             advice = allowed.INSTEAD.get(name, "Use a function of numpy, or a plain expression.")
@@ -274,9 +258,7 @@ class _Reader:
                 self.refuse(default, "default", message)
         for argument in parameters(node.args):
             if argument.arg in self.reading.paths or argument.arg.startswith("__"):
-                self.refuse(
-                    argument, "rebind", f"`{argument.arg}` cannot be a parameter's name. Choose another."
-                )
+                self.refuse(argument, "rebind", f"`{argument.arg}` cannot be a parameter's name. Choose another.")
         scope = scope_of(body, node.args)
         # A program's memory is its own to write into: it is handed back.
         scope.owners = dict.fromkeys(scope.parameters - {"memory"}, "input")

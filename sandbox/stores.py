@@ -5,12 +5,7 @@ from __future__ import annotations
 import ast
 
 from sandbox.constants import number
-from sandbox.names import Owner, Reading, target_names
-
-SHARED: dict[Owner, str] = {
-    "input": "an input of the function, or a view of one",
-    "module": "a constant of the module",
-}
+from sandbox.names import SHARED, Owner, Reading, target_names
 
 
 def bind(reading: Reading, target: ast.expr, value: ast.expr | None) -> None:

@@ -1,4 +1,4 @@
-"""The wire between host and worker, as the worker writes and reads it: a fixed prefix, a JSON header, raw bytes.
+"""The wire between host and worker: a fixed prefix, a JSON header, raw bytes; and the bounds of an answer.
 
 Standard library only. The host's side, which believes nothing it reads, is ``sandbox.frames``.
 """
@@ -16,6 +16,21 @@ PREFIX = struct.Struct("<4sIQ")
 MAX_REQUEST_HEADER = 1 << 20
 MEMORY_EXIT = 77
 """Exit status of a child that had not even the memory to say so."""
+
+MAX_COMPONENTS = 32
+MAX_NAME = 64
+"""Characters of a component's name, and of a rule's."""
+MAX_MAGNITUDE = 1e6
+"""Bound of every component and potential."""
+MAX_MEMORY_ARRAYS = 16
+MAX_MEMORY_BYTES = 16 << 20
+MAX_MESSAGE = 600
+"""Characters of what a child says is wrong."""
+DTYPES = frozenset(
+    ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
+    + ["float16", "float32", "float64"]  # noqa: RUF005 - two rows of one list
+)
+"""What may cross: numbers only."""
 
 
 def read_exactly(fd: int, size: int) -> bytearray | None:

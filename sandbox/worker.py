@@ -1,8 +1,8 @@
-"""The one file that executes generated code, in a forked and locked child of the zygote. Never imported by the host.
+"""The one file that executes generated code, in a forked and locked child of the zygote.
 
-Standard library and numpy only. The child answers one call on its own copies of the arrays: named components, an
-optional potential of both states, and the memory of programs that have one. What it says is checked here for the
-sake of early and plain messages, and again by the host, which believes nothing of it.
+Standard library and numpy only; the host never imports it. The child answers one call on its own copies of the
+arrays: named components, an optional potential of both states, and the memory of programs that have one. What it
+says is checked here for the sake of early and plain messages, and again by the host, which believes nothing of it.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from typing import Any
 import numpy as np
 
 from sandbox.lock import ANSWER_FD, PR_SET_PDEATHSIG, lock, prctl
-from sandbox.wire import MEMORY_EXIT, write_frame
-
-MAX_COMPONENTS = 32
-MAX_NAME = 64
-MAX_MAGNITUDE = 1e6
-MAX_MEMORY_ARRAYS = 16
-MAX_MEMORY_BYTES = 16 << 20
-MAX_MESSAGE = 600
-DTYPES = frozenset(
-    ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
-    + ("float16", "float32", "float64")
+from sandbox.wire import (
+    DTYPES,
+    MAX_COMPONENTS,
+    MAX_MAGNITUDE,
+    MAX_MEMORY_ARRAYS,
+    MAX_MEMORY_BYTES,
+    MAX_MESSAGE,
+    MAX_NAME,
+    MEMORY_EXIT,
+    write_frame,
 )
+
 PROGRAM_FILE = "<program>"
 
 Arrays = dict[str, Any]
@@ -68,9 +68,10 @@ def column(label: str, value: Any, rows: int) -> Any:
 def columns(result: Any, entry: str, rows: int) -> Arrays:
     """A program's named components, checked and converted. Raises Fault."""
     if not isinstance(result, dict):
-        raise invalid("components", f"{entry} must return a dict of name -> array, not {type(result).__name__}")
+        kind = type(result).__name__
+        raise invalid("components", f"{entry} must return a dict of name -> array, not {kind}")
     if not 1 <= len(result) <= MAX_COMPONENTS:
-        raise invalid("components", f"{entry} must return 1 to {MAX_COMPONENTS} components, not {len(result)}")
+        raise invalid("components", f"{entry} returned {len(result)} components, not 1 to {MAX_COMPONENTS}")
     for name in result:
         if type(name) is not str or not (name.isidentifier() and name.isascii() and len(name) <= MAX_NAME):
             raise invalid("components", f"component name {str(name)[:80]!r} is not a short identifier")
@@ -127,7 +128,10 @@ def walk(names: Arrays, entry: str, given: Arrays, steps: int, rows: int) -> tup
 
 
 def evaluate(names: Arrays, request: dict[str, Any], given: Arrays) -> tuple[dict[str, Any], list[Any]]:
-    """Components, potentials and memory of one call: a frame's header and body. Raises what the program raises."""
+    """Components, potentials and memory of one call: a frame's header and body.
+
+    Raises Fault, and what the program raises.
+    """
     entry, steps, rows = request["entry"], request["steps"], request["rows"]
     batch = steps * rows
 
@@ -155,7 +159,10 @@ def evaluate(names: Arrays, request: dict[str, Any], given: Arrays) -> tuple[dic
 
 
 def load(source: str, entry: str) -> Arrays:
-    """Compile and execute the program. Returns its names. Raises Fault (``setup``) or what its top level raises."""
+    """Compile and execute the program. Returns its names.
+
+    Raises Fault (``setup``), or what the program's top level raises.
+    """
     try:
         code = compile(source, PROGRAM_FILE, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, OverflowError) as error:

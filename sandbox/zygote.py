@@ -1,11 +1,13 @@
-"""The zygote: imports numpy once, proves the lock, then forks one child for each call and hands its answer on unread.
+"""The zygote: imports numpy once, proves the lock, then forks a child for each call and hands on its answer.
 
-It reads no byte that a program wrote: what a child says goes to the host as the body of a frame of the zygote's own,
-which tells how the child ended. After a call nothing else is left alive in its process namespace.
+It interprets no byte that a program wrote: what a child says goes to the host as the body of a frame of the
+zygote's own, which tells how the child ended. After a call nothing else is left alive in its process namespace.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import gc
 import importlib
 import os
@@ -13,7 +15,6 @@ import platform
 import resource
 import select
 import signal
-import sys
 import time
 from typing import Any
 
@@ -35,7 +36,7 @@ SELF_TEST_MEMORY = 256 << 20
 
 
 def collect(pid: int, answer: int, seconds: float, limit: int) -> tuple[str, int, list[bytes]]:
-    """How the child ended, its exit status or signal, and what it wrote to ``answer``, at most ``limit`` bytes.
+    """How the child ended, its exit status or signal, and what it wrote to ``answer`` (``limit`` bytes at most).
 
     Ends are ``exit``, ``signal``, ``deadline``, ``output_limit`` and ``host`` (nobody is left to answer).
     """
@@ -95,8 +96,8 @@ def prepare(preload: list[str]) -> int:
 def serve(base: int, inputs: int | None, null: int, layers: list[str], missing: list[str]) -> None:
     """Prove the lock, say ready, then answer frames until the host is gone.
 
-    ``base``: this process's address space in bytes, the floor of every child's. ``inputs``: a file that the host
-    shares its arrays through. ``null``: the null device.
+    ``base``: this process's address space in bytes, the floor of every child's. ``inputs``: a file through which
+    the host shares its arrays. ``null``: the null device.
     """
     prctl(PR_SET_DUMPABLE, 0)
     broken = self_test(base + SELF_TEST_MEMORY)
@@ -109,6 +110,8 @@ def serve(base: int, inputs: int | None, null: int, layers: list[str], missing: 
         request, body = frame
         request["memory"] += base + len(body)
         receive, answer = os.pipe()
+        with contextlib.suppress(OSError):  # a wider pipe is only quicker
+            fcntl.fcntl(answer, fcntl.F_SETPIPE_SZ, CHUNK)
         pid = os.fork()
         if pid == 0:
             child(request, body, inputs, answer, null)
@@ -124,9 +127,8 @@ def serve(base: int, inputs: int | None, null: int, layers: list[str], missing: 
 def main(options: dict[str, Any]) -> None:
     """The worker of a container, which is jail enough around it.
 
-    ``options``: ``paths`` to import from, ``preload`` modules, ``inputs`` a file or None.
+    ``options``: ``preload`` modules, ``inputs`` a file or None.
     """
-    sys.path.extend(options["paths"])
     null = os.open("/dev/null", os.O_RDWR)
     inputs = os.open(options["inputs"], os.O_RDONLY) if options["inputs"] else None
     base = prepare(options["preload"])

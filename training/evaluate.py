@@ -59,9 +59,7 @@ def evaluate(
     """
     every = np.arange(len(weights) * episodes)
     outcome, _ = _play(task, weights, seeds, episodes, every, device, record=False)
-    chosen = [
-        row * episodes + e for row in range(len(weights)) for e in _examples(outcome.success[row]).tolist()
-    ]
+    chosen = [row * episodes + e for row in range(len(weights)) for e in _examples(outcome.success[row]).tolist()]
     replay, recorded = _play(task, weights, seeds, episodes, np.array(chosen), device, record=True)
     steps = outcome.length.sum(1) + replay.length.sum(1)
     out = []

@@ -115,9 +115,7 @@ class Network:
         return out
 
 
-def initial_network(
-    architecture: Architecture, generators: Sequence[torch.Generator], device: str
-) -> Network:
+def initial_network(architecture: Architecture, generators: Sequence[torch.Generator], device: str) -> Network:
     """Orthogonal matrices and zero biases, each learner's from its own generator (Saxe et al. 2014)."""
     parts = architecture.parts()
     flat = torch.zeros(len(generators), parts[-1].start + parts[-1].rows * parts[-1].columns)

@@ -83,9 +83,7 @@ def pay(
         start = rows.stop
         try:
             own = _rows(transitions, rows)
-            earned, named = _ask(
-                group.reward, own, by_learner[:, members].reshape(steps, -1), gamma, task_weight
-            )
+            earned, named = _ask(group.reward, own, by_learner[:, members].reshape(steps, -1), gamma, task_weight)
         except RewardFailure as failure:
             failures.update({learners[p].arm: str(failure) for p in members})
             continue

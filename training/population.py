@@ -166,9 +166,7 @@ class Population:
             gamma=settings.gamma,
             task_weight=self.task.task_weight,
         )
-        self._curves.take(
-            rollout.native, rollout.ended, rollout.success, payment, rollout.entropy.cpu().numpy()
-        )
+        self._curves.take(rollout.native, rollout.ended, rollout.success, payment, rollout.entropy.cpu().numpy())
         reward = payment.reward
         if payment.failures:
             kept = self._drop(payment.failures)
@@ -225,9 +223,7 @@ class Population:
         places = [np.flatnonzero(rows // envs == p) for p in range(population)]
         for start in range(0, max(len(own) for own in places), _FINAL_ROWS):
             blocks = [own[start : start + _FINAL_ROWS] for own in places]
-            final = rollout.final_observation.new_zeros(
-                (population, _FINAL_ROWS, rollout.final_observation.shape[-1])
-            )
+            final = rollout.final_observation.new_zeros((population, _FINAL_ROWS, rollout.final_observation.shape[-1]))
             for p, own in enumerate(blocks):
                 final[p, : len(own)] = rollout.final_observation[steps[own], rows[own]]
             value = self._network.value(self._encoder(final))

@@ -17,9 +17,7 @@ from envs.task import PPOSettings
 from training.network import Network
 
 
-def gae(
-    reward: Tensor, value: Tensor, next_value: Tensor, ended: Tensor, *, gamma: float, gae_lambda: float
-) -> Tensor:
+def gae(reward: Tensor, value: Tensor, next_value: Tensor, ended: Tensor, *, gamma: float, gae_lambda: float) -> Tensor:
     """Generalised advantages (Schulman et al. 2016), ``(P, T, N)``.
 
     ``next_value`` is what each step bootstraps from: 0 where the episode terminated, the value of the final
@@ -118,9 +116,7 @@ def update(
     """All epochs over one rollout, in minibatches that each learner shuffles with its own generator."""
     size = batch.advantage.shape[1]
     for _ in range(settings.epochs):
-        order = torch.stack([torch.randperm(size, generator=g) for g in generators]).to(
-            batch.advantage.device
-        )
+        order = torch.stack([torch.randperm(size, generator=g) for g in generators]).to(batch.advantage.device)
         for index in order.chunk(settings.minibatches, dim=1):
             gradient = network.gradient(losses(network, batch.rows(index), settings).sum())
             adam.step(network.flat, gradient, learning_rate=learning_rate, max_norm=settings.max_grad_norm)

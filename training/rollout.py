@@ -81,9 +81,7 @@ class Tape:
     def write(self, t: int, name: str, value: Tensor) -> None:
         """Copy ``value`` into place ``t``."""
         if name not in self._tape:
-            self._tape[name] = torch.empty(
-                (self._steps, *value.shape), dtype=value.dtype, device=value.device
-            )
+            self._tape[name] = torch.empty((self._steps, *value.shape), dtype=value.dtype, device=value.device)
         self._tape[name][t] = value
 
     def __getitem__(self, name: str) -> Tensor:
@@ -120,9 +118,7 @@ def collect(
     action_space = network.architecture.action
     envs = observation.shape[0] // population
     noise = draw_noise((steps, envs), action_space, generators, observation.device)
-    features = torch.empty(
-        (population, steps, envs, encoder.size), dtype=encoder.dtype, device=observation.device
-    )
+    features = torch.empty((population, steps, envs, encoder.size), dtype=encoder.dtype, device=observation.device)
     tape = Tape(steps)
     for t in range(steps):
         seen = observation.view(population, envs, -1)

@@ -34,9 +34,7 @@ def interval(values: Sequence[float], *, seed: int = 0) -> tuple[float, float] |
     return _percentiles(numbers[_draws(len(numbers), seed)])
 
 
-def paired_interval(
-    ours: Sequence[float], theirs: Sequence[float], *, seed: int = 0
-) -> tuple[float, float] | None:
+def paired_interval(ours: Sequence[float], theirs: Sequence[float], *, seed: int = 0) -> tuple[float, float] | None:
     """The 95 % interval of the IQM of paired differences ``ours[i] - theirs[i]``, over seeds; None with fewer
     than 5.
 

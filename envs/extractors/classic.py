@@ -78,10 +78,7 @@ def read_state(env: gymnasium.Env[Any, Any], obs: Any, info: dict[str, Any]) -> 
     described = FIELDS[base.spec.id]
     if base.spec.id == "Pendulum-v1":
         numbers[0] = (numbers[0] + pi) % (2 * pi) - pi
-    return {
-        field["name"]: np.array(number, dtype=np.float32)
-        for field, number in zip(described, numbers, strict=True)
-    }
+    return {field["name"]: np.array(number, dtype=np.float32) for field, number in zip(described, numbers, strict=True)}
 
 
 def fields(env_id: str, kwargs: dict[str, Any]) -> list[dict[str, Any]]:

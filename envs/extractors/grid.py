@@ -21,12 +21,13 @@ beyond n are not listed; `cells` shows them.
 
 from __future__ import annotations
 
+import sys
 from typing import Any, NamedTuple
 
 import gymnasium
-import minigrid  # registers the environments
 import numpy as np
 from minigrid.core.constants import COLOR_TO_IDX, DIR_TO_VEC, OBJECT_TO_IDX
+from minigrid.minigrid_env import MiniGridEnv
 
 KINDS = ("key", "ball", "box", "door", "goal")
 LAYOUTS = 16
@@ -65,9 +66,13 @@ class Layout(NamedTuple):
 
 
 def handles(env_id: str) -> bool:
-    """Whether this family reads that environment: it is registered by minigrid."""
-    spec = gymnasium.registry.get(env_id)
-    return spec is not None and str(spec.entry_point).startswith(f"{minigrid.__name__}.")
+    """Whether this family reads that environment: a MiniGrid one, or a subclass that an imported module registers."""
+    spec = gymnasium.registry.get(env_id.partition(":")[2] or env_id)
+    entry: Any = spec.entry_point if spec is not None else None
+    if isinstance(entry, str):
+        module, _, name = entry.partition(":")
+        entry = getattr(sys.modules.get(module), name, None)
+    return isinstance(entry, type) and issubclass(entry, MiniGridEnv)
 
 
 def read_state(env: gymnasium.Env[Any, Any], obs: Any, info: dict[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
@@ -107,8 +112,7 @@ def _int(value: Any) -> np.ndarray[Any, Any]:
 def _things(kind: str, count: int, found: list[tuple[int, int, int, Any]]) -> dict[str, np.ndarray[Any, Any]]:
     """Fields of one kind from its (colour, y, x, thing) on the grid."""
     found = sorted(found, key=lambda item: item[:3])[:count]
-    pos = np.full((count, 2), -1, dtype=np.int64)
-    color, door = np.full(count, -1, dtype=np.int64), np.full(count, -1, dtype=np.int64)
+    pos, color, door = (np.full(shape, -1, dtype=np.int64) for shape in ((count, 2), (count,), (count,)))
     for i, (code, y, x, thing) in enumerate(found):
         pos[i], color[i] = (x, y), code
         if kind == "door":
@@ -118,7 +122,7 @@ def _things(kind: str, count: int, found: list[tuple[int, int, int, Any]]) -> di
         out[f"{kind}_color"] = color
     if kind == "door":
         out["door_state"] = door
-    return {name: values[0].copy() for name, values in out.items()} if count == 1 else out
+    return {name: np.array(values[0]) for name, values in out.items()} if count == 1 else out
 
 
 def _attribute(base: Any, name: str) -> Any:
@@ -188,9 +192,7 @@ def fields(env_id: str, kwargs: dict[str, Any]) -> list[dict[str, Any]]:
     return out
 
 
-def _code(
-    name: str, meaning: str, values: tuple[tuple[int, str], ...], shape: tuple[int, ...] = ()
-) -> dict[str, Any]:
+def _code(name: str, meaning: str, values: tuple[tuple[int, str], ...], shape: tuple[int, ...] = ()) -> dict[str, Any]:
     codes = [code for code, _ in values]
     return {"name": name, "meaning": meaning, "unit": "1", "dtype": "int64", "shape": shape,
             "low": min(codes), "high": max(codes), "values": values}  # fmt: skip

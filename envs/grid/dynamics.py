@@ -18,9 +18,7 @@ from envs.grid.families import Rule
 from envs.grid.view import CARRY_SLOT, STEPS
 
 LEFT, RIGHT, FORWARD, PICKUP, DROP, TOGGLE, DONE = range(7)
-# Bits of a table entry above the new code in front (bits 0 to 7) and the new code carried (8 to 15).
-MOVED, ENDED, CLAIM = 1 << 16, 1 << 17, 1 << 18
-"""The agent moves forward; the episode ends; it is won if the rule's condition on places, if any, holds, too."""
+_TURN = {LEFT: 3, RIGHT: 1}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,67 +26,74 @@ class World:
     """``M`` grids as they stand; every tensor has a row for each."""
 
     cells: Tensor
-    """``(M, width * height + 3)`` uint8 codes; behind the grid a wall, what is carried, and 0."""
-    place: Tensor
-    """``(M,)`` int64: the agent's cell, ``x * height + y``."""
-    heading: Tensor
-    """``(M,)`` int64."""
+    """``(M, width * height + 7)`` uint8 codes; the grid's own, then those of ``envs.grid.view.EXTRA``."""
+    pose: Tensor
+    """``(M,)`` int64: four times the agent's cell, ``y * width + x``, plus its direction."""
     step: Tensor
     """``(M,)`` int64: steps taken in this episode."""
-    targets: Tensor
-    """``(M, 2)`` int64 cells."""
+    layout: Tensor
+    """``(M,)`` int64: which layout of the pool is played."""
     tracked: dict[str, Tensor] = field(default_factory=dict)
     """What the state reader keeps from step to step."""
 
     def tensors(self) -> list[Tensor]:
         """All of them, in a fixed order."""
-        own = [self.cells, self.place, self.heading, self.step, self.targets]
+        own = [self.cells, self.pose, self.step, self.layout]
         return own + [self.tracked[name] for name in sorted(self.tracked)]
 
     def rows(self, rows: Tensor) -> World:
         """A copy of these rows."""
         return World(
             cells=self.cells.index_select(0, rows),
-            place=self.place.index_select(0, rows),
-            heading=self.heading.index_select(0, rows),
+            pose=self.pose.index_select(0, rows),
             step=self.step.index_select(0, rows),
-            targets=self.targets.index_select(0, rows),
+            layout=self.layout.index_select(0, rows),
             tracked={name: values.index_select(0, rows) for name, values in self.tracked.items()},
         )
 
 
 class Change(NamedTuple):
-    """What a step did; each ``(M,)``."""
+    """What a step did, for ``M`` rows."""
 
     front: Tensor
-    """int64: the cell that was in front."""
+    """``(M,)`` int64: the cell that was in front."""
     before: Tensor
-    """int64: its code before the step."""
+    """``(M,)`` uint8: its code before the step."""
     after: Tensor
-    """int64: its code after the step."""
+    """``(M,)`` uint8: its code after the step."""
     won: Tensor
-    """bool: the environment pays its reward."""
+    """``(M,)`` bool: the environment pays its reward."""
     ended: Tensor
-    """bool: the episode terminated, with or without success."""
+    """``(M,)`` bool: the episode terminated, with or without success."""
 
 
-def _entry(front: int, carried: int, action: int) -> tuple[int, int, int]:
-    """New code in front, new code carried and bits, as ``MiniGridEnv.step`` has it, without a task's rule."""
+class Entry(NamedTuple):
+    """What an action does where one code is in front and another is carried."""
+
+    front: int
+    carried: int
+    moves: bool = False
+    ends: bool = False
+    wins: bool = False
+    """It is won if the rule's condition on places, where there is one, holds as well."""
+
+
+def _entry(front: int, carried: int, action: int) -> Entry:
+    """What ``MiniGridEnv.step`` does, without any family's rule."""
     kind, _, state = APPEARANCE[front]
-    if action == FORWARD and (
-        front in (EMPTY, c.GOAL, c.LAVA) or kind == c.TYPE_FLOOR or (kind == c.TYPE_DOOR and state == c.OPEN)
-    ):
-        ends = {c.GOAL: ENDED | CLAIM, c.LAVA: ENDED}.get(front, 0)
-        return front, carried, MOVED | ends
+    if action == FORWARD:
+        open_door = kind == c.TYPE_DOOR and state == c.OPEN
+        moves = front in (EMPTY, c.GOAL, c.LAVA) or kind == c.TYPE_FLOOR or open_door
+        return Entry(front, carried, moves, front in (c.GOAL, c.LAVA), front == c.GOAL)
     if action == PICKUP and front in CARRIABLE and carried == EMPTY:
-        return EMPTY, front, 0
-    if action == DROP and front == EMPTY and carried != EMPTY:
-        return carried, EMPTY, 0
+        return Entry(EMPTY, front)
+    if action == DROP and front == EMPTY:
+        return Entry(carried, EMPTY)
     if action == TOGGLE and kind == c.TYPE_BOX:
-        return c.box_content(front), carried, 0
+        return Entry(c.box_content(front), carried)
     if action == TOGGLE and kind == c.TYPE_DOOR:
-        return _toggled(front, carried), carried, 0
-    return front, carried, 0
+        return Entry(_toggled(front, carried), carried)
+    return Entry(front, carried)
 
 
 def _toggled(door: int, carried: int) -> int:
@@ -100,89 +105,118 @@ def _toggled(door: int, carried: int) -> int:
     return c.DOOR_OPEN + color if state == c.CLOSED or unlocks else door
 
 
-def _ruled(rule: Rule, front: int, carried: int, action: int) -> int:
-    """The table's entry under a family's rule."""
+def _ruled(rule: Rule, front: int, carried: int, action: int) -> Entry:
+    """What a step does under a family's rule."""
     if rule == "memory" and action == PICKUP:
         action = TOGGLE
-    after, held, bits = _entry(front, carried, action)
-    picked = held if action == PICKUP and held != carried else None
-    marked = picked is not None and c.TARGET_KEY <= picked < c.TARGET_BOX + c.COLORS
-    opened = action == TOGGLE and front >= c.DOOR_CLOSED and after < c.OPAQUE
-    if opened and (rule == "unlock" or (rule == "red_blue" and after == c.DOOR_OPEN + c.BLUE)):
-        bits |= ENDED | CLAIM
-    elif (rule == "pickup" and marked) or (rule == "fetch" and picked is not None):
-        bits |= ENDED | (CLAIM if marked else 0)
-    elif rule == "go_to" and action in (TOGGLE, DONE):
-        bits |= ENDED | (CLAIM if action == DONE else 0)
-    elif rule == "put_near" and picked is not None and not marked:
-        bits |= ENDED
-    elif rule == "put_near" and action == DROP and carried != EMPTY:
-        bits |= ENDED | (CLAIM if held == EMPTY else 0)
-    return after | held << 8 | bits
+    entry = _entry(front, carried, action)
+    picked = action == PICKUP and entry.carried != carried
+    marked = picked and c.TARGET_KEY <= entry.carried < c.TARGET_BOX + c.COLORS
+    opened = action == TOGGLE and front >= c.DOOR_CLOSED and entry.front < c.OPAQUE
+    if opened and (rule == "unlock" or (rule == "red_blue" and entry.front == c.DOOR_OPEN + c.BLUE)):
+        return entry._replace(ends=True, wins=True)
+    if (rule == "pickup" and marked) or (rule == "fetch" and picked):
+        return entry._replace(ends=True, wins=marked)
+    if rule == "go_to" and action in (TOGGLE, DONE):
+        return entry._replace(ends=True, wins=action == DONE)
+    if rule == "put_near" and picked and not marked:
+        return entry._replace(ends=True)
+    if rule == "put_near" and action == DROP and carried != EMPTY:
+        return entry._replace(ends=True, wins=entry.carried == EMPTY)
+    return entry
+
+
+class StepTables(NamedTuple):
+    """What ``Entry`` holds, by ``(carried << 8 | front) * 8 + action``."""
+
+    codes: NDArray[np.uint8]
+    """``(2^18, 2)``: new code in front, new code carried."""
+    turn: NDArray[np.int64]
+    """``(2^18,)``: twice the action, plus whether the agent moves."""
+    ends: NDArray[np.bool_]
+    wins: NDArray[np.bool_]
 
 
 @cache
-def transition_table(rule: Rule) -> NDArray[np.int32]:
-    """``(256 * 128 * 8,)``: an entry for each ``(front * 128 + carried) * 8 + action``."""
-    table = np.zeros((256, 128, 8), dtype=np.int32)
-    for front in CODES:
-        for carried in (EMPTY, *CARRIABLE):
+def step_tables(rule: Rule) -> StepTables:
+    """The tables of one rule; zero where nothing can be."""
+    shape = (128, 256, 8)
+    codes, turn = np.zeros((*shape, 2), dtype=np.uint8), np.zeros(shape, dtype=np.int64)
+    ends, wins = np.zeros(shape, dtype=np.bool_), np.zeros(shape, dtype=np.bool_)
+    for carried in (EMPTY, *CARRIABLE):
+        for front in CODES:
             for action in range(7):
-                table[front, carried, action] = _ruled(rule, front, carried, action)
-    return table.reshape(-1)
+                entry = _ruled(rule, front, carried, action)
+                at = carried, front, action
+                codes[at] = entry.front, entry.carried
+                turn[at] = 2 * action + entry.moves
+                ends[at], wins[at] = entry.ends, entry.wins
+    return StepTables(codes.reshape(-1, 2), turn.reshape(-1), ends.reshape(-1), wins.reshape(-1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dynamics:
     """The tables of one family and grid size on one device; see ``make_dynamics``."""
 
-    table: Tensor
-    ahead: Tensor
-    """``(4,)`` int64: what is added to a cell's number by a step in each direction."""
+    codes: Tensor
     turn: Tensor
-    """``(32,)`` int64: the new direction, by direction * 8 + action."""
+    ends: Tensor
+    wins: Tensor
+    touched: Tensor
+    """``(width * height * 4, 2)`` int64: what a step may change, the cell in front of a pose and the load."""
+    moved: Tensor
+    """``(width * height * 64,)`` int64: the new pose, by pose * 16 + ``turn``."""
     rule: Rule
-    carry: int
-    """Column of ``World.cells`` that holds what is carried."""
+    targets: Tensor
+    """``(P, 2)`` int64: the cells that the rule asks about, for each layout."""
     near: Tensor
-    """``((width * height) ** 2,)`` bool: the relation between two places that the rule asks for, if any."""
+    """``((width * height) ** 2,)`` bool: the relation between two cells that the rule asks for, if any."""
 
     def __call__(self, world: World, action: Tensor) -> Change:
         """Advance every row in place by its action, ``(M,)`` int64 from 0 to 6."""
-        front = world.place + self.ahead.index_select(0, world.heading)
-        column = front[:, None]
-        before = world.cells.gather(1, column).view(-1).to(torch.int64)
-        held = world.cells[:, self.carry].to(torch.int64)
-        entry = self.table.index_select(0, ((before << 7) + held << 3) + action)
-        won, ended = (entry & CLAIM) != 0, (entry & ENDED) != 0
+        touched = self.touched.index_select(0, world.pose)
+        before = world.cells.gather(1, touched)
+        # A load's code is below 128, so the two bytes are a positive number.
+        key = torch.add(action, before.view(torch.int16).view(-1), alpha=8)
+        after = self.codes.index_select(0, key)
+        won, ended = self.wins.index_select(0, key), self.ends.index_select(0, key)
         if self.rule == "red_blue":
-            red = world.cells.gather(1, world.targets[:, :1]).view(-1)
-            won = won & (red == c.DOOR_OPEN + c.RED)
-        after = entry & 255
-        world.cells.scatter_(1, column, after.to(torch.uint8)[:, None])
-        world.cells[:, self.carry] = (entry >> 8).to(torch.uint8)
-        world.place = torch.where((entry & MOVED) != 0, front, world.place)
-        world.heading = self.turn.index_select(0, (world.heading << 3) + action)
+            red = world.cells.gather(1, self.targets.index_select(0, world.layout)[:, :1])
+            won = won & (red.view(-1) == c.DOOR_OPEN + c.RED)
+        world.cells.scatter_(1, touched, after)
+        turn = torch.add(self.turn.index_select(0, key), world.pose, alpha=16)
+        world.pose = self.moved.index_select(0, turn)
         world.step = world.step + 1
         if self.rule in ("go_to", "put_near"):
-            asked = world.place if self.rule == "go_to" else front
-            size = int(self.near.shape[0] ** 0.5)
-            won = won & self.near.index_select(0, asked * size + world.targets[:, 0])
+            target = self.targets.index_select(0, world.layout)[:, 0]
+            asked = world.pose >> 2 if self.rule == "go_to" else touched[:, 0]
+            won = won & self.near.index_select(0, asked * round(len(self.near) ** 0.5) + target)
         elif self.rule == "memory":
-            there = world.targets == world.place[:, None]
+            there = self.targets.index_select(0, world.layout) == (world.pose >> 2)[:, None]
             won, ended = there[:, 0], there.any(1)
-        return Change(front=front, before=before, after=after.to(torch.int64), won=won, ended=ended)
+        return Change(front=touched[:, 0], before=before[:, 0], after=after[:, 0], won=won, ended=ended)
 
 
-def make_dynamics(rule: Rule, width: int, height: int, *, device: torch.device) -> Dynamics:
+def make_dynamics(rule: Rule, width: int, height: int, *, targets: NDArray[np.int64], device: torch.device) -> Dynamics:
     """The step of one family on ``width`` by ``height`` grids, on ``device``."""
-    turn = [[(d + {LEFT: 3, RIGHT: 1}.get(a, 0)) % 4 for a in range(8)] for d in range(4)]
+    tables = step_tables(rule)
+    pose = np.arange(width * height * 4)
+    ahead = np.array([dy * width + dx for dx, dy in STEPS])[pose % 4]
+    turned = [pose // 4 * 4 + (pose % 4 + _TURN.get(action, 0)) % 4 for action in range(8)]
+    moved = np.stack([p + step for p in turned for step in (0, 4 * ahead)], 1)
+
+    def tensor(values: NDArray[np.generic]) -> Tensor:
+        return torch.from_numpy(values).to(device)
+
     return Dynamics(
-        table=torch.from_numpy(transition_table(rule)).to(device),
-        ahead=torch.tensor([dx * height + dy for dx, dy in STEPS], device=device),
-        turn=torch.tensor(turn, device=device).view(-1),
+        codes=tensor(tables.codes),
+        turn=tensor(tables.turn),
+        ends=tensor(tables.ends),
+        wins=tensor(tables.wins),
+        touched=tensor(np.stack([pose // 4 + ahead, np.full_like(pose, width * height + CARRY_SLOT)], 1)),
+        moved=tensor(moved.reshape(-1)),
         rule=rule,
-        carry=width * height + CARRY_SLOT,
+        targets=tensor(targets),
         near=_near(rule, width, height).to(device),
     )
 
@@ -196,5 +230,5 @@ def _near(rule: Rule, width: int, height: int) -> Tensor:
     if rule not in measure:
         return torch.zeros(1, dtype=torch.bool)
     cell = torch.arange(width * height)
-    x, y = cell // height, cell % height
+    x, y = cell % width, cell // width
     return measure[rule]((x[:, None] - x).abs(), (y[:, None] - y).abs()).view(-1)

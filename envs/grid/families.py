@@ -65,9 +65,7 @@ def _ends(env: Any) -> Mission:
 
 def things(env: Any) -> list[tuple[Point, Any]]:
     """Every object of the grid with its cell (x, y)."""
-    return [
-        ((i % env.width, i // env.width), thing) for i, thing in enumerate(env.grid.grid) if thing is not None
-    ]
+    return [((i % env.width, i // env.width), thing) for i, thing in enumerate(env.grid.grid) if thing is not None]
 
 
 _GOAL = Family(rule="goal", mission=_nothing)
@@ -97,4 +95,4 @@ FAMILIES: dict[str, Family] = {
     "PutNearEnv": Family(rule="put_near", mission=_moved),
     "MemoryEnv": Family(rule="memory", mission=_ends),
 }
-"""By the name of the class in ``minigrid.envs``. Dynamic-Obstacles draws moves while it runs, so it is left out."""
+"""By the name of the class in ``minigrid.envs``. Dynamic-Obstacles draws random moves as it runs: left out."""

@@ -23,23 +23,21 @@ Split = Literal["train", "test"]
 TRAIN_LAYOUTS, TEST_LAYOUTS = 1024, 512
 TEST_SEED = 1_000_000
 """First seed of the held-out layouts; the layouts to train on have seeds from 0."""
-FORMAT = 1
+FORMAT = 2
 """Raised with every change of the codes or of what is stored, so that old files are left alone."""
 NAMED = tuple(extractor.NAMED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """``P`` layouts of one environment; a cell (x, y) has the number ``x * height + y``."""
+    """``P`` layouts of one environment; a cell (x, y) has the number ``y * width + x``."""
 
     seed: NDArray[np.int64]
     """``(P,)``: ``env.reset(seed=...)`` of the real environment gives the same layout."""
     cells: NDArray[np.uint8]
     """``(P, width * height)`` codes of ``envs.grid.cells``."""
-    place: NDArray[np.int64]
-    """``(P,)``: the agent's cell."""
-    heading: NDArray[np.int64]
-    """``(P,)``: the agent's direction."""
+    pose: NDArray[np.int64]
+    """``(P,)``: four times the agent's cell, plus its direction."""
     targets: NDArray[np.int64]
     """``(P, 2)``: cells that the family's rule asks about."""
     named: NDArray[np.int64]
@@ -108,8 +106,7 @@ def make_pool(env_id: str, kwargs: dict[str, Any], seeds: range) -> Pool:
     pool = Pool(
         seed=np.array(seeds, dtype=np.int64),
         cells=np.full((count, width * height), encode(None), dtype=np.uint8),
-        place=np.zeros(count, dtype=np.int64),
-        heading=np.zeros(count, dtype=np.int64),
+        pose=np.zeros(count, dtype=np.int64),
         targets=np.zeros((count, 2), dtype=np.int64),
         named=np.full((count, len(NAMED)), -1, dtype=np.int64),
         shape=np.array([width, height, base.max_steps, base.see_through_walls], dtype=np.int64),
@@ -119,10 +116,10 @@ def make_pool(env_id: str, kwargs: dict[str, Any], seeds: range) -> Pool:
         mission = family.mission(base)
         for (x, y), thing in things(base):
             wanted = any(thing is target for target in mission.objects)
-            pool.cells[i, x * height + y] = encode(thing, target=wanted)
-        pool.place[i] = int(base.agent_pos[0]) * height + int(base.agent_pos[1])
-        pool.heading[i] = base.agent_dir
-        pool.targets[i] = [x * height + y for x, y in mission.cells]
+            pool.cells[i, y * width + x] = encode(thing, target=wanted)
+        x, y = (int(v) for v in base.agent_pos)
+        pool.pose[i] = (y * width + x) * 4 + int(base.agent_dir)
+        pool.targets[i] = [y * width + x for x, y in mission.cells]
         state = extractor.read_state(env, None, {})
         pool.named[i] = [state.get(name, -1) for name in NAMED]
     env.close()

@@ -31,8 +31,6 @@ class Ranks:
     """Number of cells; an object's rank is ``colour * cells + y * width + x``."""
     of_code: Tensor
     """``(256,)`` int64: ``colour * cells`` for this kind's codes, more than ``none`` for all others."""
-    of_cell: Tensor
-    """``(cells,)`` int64: ``y * width + x`` of a cell's number."""
 
     @property
     def none(self) -> int:
@@ -41,10 +39,10 @@ class Ranks:
 
     def change(self, there: Tensor, change: Change) -> Tensor:
         """Ranks ``(M, n)``, ascending, after one cell of each row has changed."""
-        cell = self.of_cell.index_select(0, change.front)
-        gone = self.of_code.index_select(0, change.before) + cell
-        came = (self.of_code.index_select(0, change.after) + cell).clamp_(max=self.none)[:, None]
-        kept = there.masked_fill(there == gone[:, None], self.none)
+        codes = torch.stack([change.before, change.after], 1).to(torch.int32)
+        ranks = self.of_code.index_select(0, codes.view(-1)).view(-1, 2) + change.front[:, None]
+        gone, came = ranks[:, :1], ranks[:, 1:].clamp(max=self.none)
+        kept = there.masked_fill(there == gone, self.none)
         if there.shape[1] == 1:
             return torch.minimum(kept, came)
         return torch.cat([kept, came], 1).sort(1).values[:, :-1]
@@ -60,8 +58,10 @@ class StateReader:
     """Fields that are read anew after each step."""
     ranks: dict[str, Ranks]
     """For each kind whose objects are followed."""
-    types: Tensor | None
-    """``(256,)`` uint8 type of each code, where the whole grid is read."""
+    types: Tensor
+    """``(256,)`` uint8 type of each code."""
+    by_column: Tensor
+    """``(width * height,)`` int64: where a cell stands in an array indexed [x, y]."""
     start: dict[str, Tensor]
     """For each layout what ``World.tracked`` holds at its start."""
 
@@ -69,9 +69,10 @@ class StateReader:
         """Bring what is tracked up to date after a step."""
         for kind, ranks in self.ranks.items():
             world.tracked[kind] = ranks.change(world.tracked[kind], change)
-        if self.types is not None:
-            drawn = self.types.index_select(0, change.after)
-            world.tracked["cells"].scatter_(1, change.front[:, None], drawn[:, None])
+        if "cells" in world.tracked:
+            drawn = self.types.index_select(0, change.after.to(torch.int32))
+            at = self.by_column.index_select(0, change.front)
+            world.tracked["cells"].scatter_(1, at[:, None], drawn[:, None])
 
     def read(self, world: World, ahead: Tensor) -> dict[str, Tensor]:
         """The fields that may have changed, each ``(M, *shape)``."""
@@ -89,9 +90,9 @@ def make_reader(state: Sequence[Field], pool: Pool, *, device: torch.device) -> 
             start[kind] = torch.from_numpy(ranks).to(device)
     if "door_state" in shapes:
         start["door"] = torch.from_numpy(_cells_of_ranks(pool, found["door"])).to(device)
-    codes = torch.from_numpy(APPEARANCE).to(device)
     if "cells" in shapes:
-        start["cells"] = codes[:, 0][torch.from_numpy(pool.cells).to(device).long()]
+        by_row = APPEARANCE[:, 0][pool.cells].reshape(-1, pool.height, pool.width)
+        start["cells"] = torch.from_numpy(by_row.transpose(0, 2, 1).copy()).to(device).flatten(1)
     fixed, moving = {}, {}
     for name, shape in shapes.items():
         kind, _, what = name.partition("_")
@@ -108,7 +109,8 @@ def make_reader(state: Sequence[Field], pool: Pool, *, device: torch.device) -> 
         fixed=fixed,
         moving=moving,
         ranks={kind: _make_ranks(pool, kind, device) for kind in start if kind in MOVABLE},
-        types=codes[:, 0].contiguous() if "cells" in shapes else None,
+        types=torch.from_numpy(APPEARANCE[:, 0].copy()).to(device),
+        by_column=torch.from_numpy(_by_column(pool)).to(device),
         start=start,
     )
 
@@ -117,7 +119,8 @@ def _plain_readers(pool: Pool, shape: tuple[int, ...], device: torch.device) -> 
     """Readers of what is neither an object nor named by the mission."""
     cells = pool.width * pool.height
     cell = torch.arange(cells, device=device)
-    xy = torch.stack([cell // pool.height, cell % pool.height], 1)
+    xy = torch.stack([cell % pool.width, cell // pool.width], 1)
+    places, headings = xy.repeat_interleave(4, 0), torch.arange(4, device=device).repeat(cells)
     look = torch.from_numpy(APPEARANCE).to(device).long()
     kind, color, door = look[:, 0].clone(), look[:, 1].clone(), look[:, 2].clone()
     held_kind, held_color = kind.clone(), color.clone()
@@ -132,8 +135,8 @@ def _plain_readers(pool: Pool, shape: tuple[int, ...], device: torch.device) -> 
         return lambda world, ahead: table.index_select(0, world.cells[:, cells + CARRY_SLOT].to(torch.int32))
 
     return {
-        "agent_pos": lambda world, ahead: xy.index_select(0, world.place),
-        "agent_dir": lambda world, ahead: world.heading.clone(),
+        "agent_pos": lambda world, ahead: places.index_select(0, world.pose),
+        "agent_dir": lambda world, ahead: headings.index_select(0, world.pose),
         "carrying_type": held(held_kind),
         "carrying_color": held(held_color),
         "ahead_type": lambda world, ahead: kind.index_select(0, ahead.to(torch.int32)),
@@ -176,13 +179,12 @@ def _make_ranks(pool: Pool, kind: str, device: torch.device) -> Ranks:
     return Ranks(
         cells=cells,
         of_code=torch.from_numpy(of_code).to(device),
-        of_cell=torch.from_numpy(_cell_ranks(pool)).to(device),
     )
 
 
-def _cell_ranks(pool: Pool) -> NDArray[np.int64]:
+def _by_column(pool: Pool) -> NDArray[np.int64]:
     cell = np.arange(pool.width * pool.height)
-    return cell % pool.height * pool.width + cell // pool.height
+    return cell % pool.width * pool.height + cell // pool.width
 
 
 def _ranks_at_start(pool: Pool, kind: str) -> NDArray[np.int64]:
@@ -191,15 +193,14 @@ def _ranks_at_start(pool: Pool, kind: str) -> NDArray[np.int64]:
     there = np.isin(pool.cells, _codes_of(kind))
     hidden = [code for code in CARRIABLE if APPEARANCE[box_content(code), 0] == KIND_TYPES[kind]]
     room = int((there | np.isin(pool.cells, hidden)).sum(1).max())
-    ranks = np.where(there, APPEARANCE[pool.cells, 1].astype(np.int64) * cells + _cell_ranks(pool), 6 * cells)
+    ranks = np.where(there, APPEARANCE[pool.cells, 1].astype(np.int64) * cells + np.arange(cells), 6 * cells)
     return np.sort(ranks, axis=1)[:, : max(room, 1)]
 
 
 def _cells_of_ranks(pool: Pool, ranks: NDArray[np.int64]) -> NDArray[np.int64]:
     """The cell's number of each rank; a cell that is always 0 for no object."""
     cells = pool.width * pool.height
-    y, x = np.divmod(ranks % cells, pool.width)
-    return np.where(ranks < 6 * cells, x * pool.height + y, cells + NO_SLOT)
+    return np.where(ranks < 6 * cells, ranks % cells, cells + NO_SLOT)
 
 
 def _rank_table(pool: Pool, what: str, device: torch.device) -> Tensor:

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from envs.extractors import grid as extractor
-from envs.grid.cells import EMPTY, GREY, WALL, UnknownObject
+from envs.grid.cells import UnknownObject
 from envs.grid.dynamics import World, make_dynamics
 from envs.grid.families import FAMILIES
 from envs.grid.levels import Pool, Split, load_pool, make_pool, split_seeds
 from envs.grid.state import make_reader
-from envs.grid.view import CARRY_SLOT, EXTRA_SLOTS, OBSERVATION_SIZE, VIEW, WALL_SLOT, make_view
+from envs.grid.view import EXTRA, OBSERVATION_SIZE, VIEW, make_view
 from envs.task import TaskSpec
 from envs.vector import Observation, Step
 
@@ -75,15 +75,13 @@ class GridVectorEnvironment:
         self._success = task.fitness.success
         self._limit = min(pool.max_steps, task.episode_steps)
         self._view = make_view(pool.width, pool.height, see_through=pool.see_through, device=self._device)
-        self._dynamics = make_dynamics(family.rule, pool.width, pool.height, device=self._device)
+        self._dynamics = make_dynamics(family.rule, pool.width, pool.height, targets=pool.targets, device=self._device)
         self._reader = make_reader(task.state, pool, device=self._device)
         self._fields = tuple(f.name for f in task.state)
         steps = torch.arange(self._limit + 1, dtype=torch.float64)
         self._pay = (1 - 0.9 * (steps / pool.max_steps)).to(self._device, torch.float32)
         self._layouts = _initial_world(pool, self._reader.start, self._device)
-        self._first_observation, ahead = self._view(
-            self._layouts.cells, self._layouts.place, self._layouts.heading
-        )
+        self._first_observation, ahead = self._view(self._layouts.cells, self._layouts.pose)
         first = {**self._reader.read(self._layouts, ahead), **self._reader.fixed}
         self._first_state = {name: first[name] for name in self._fields}
         self._stream = _streams(seeds).to(self._device)
@@ -92,17 +90,17 @@ class GridVectorEnvironment:
     def reset(self) -> tuple[Tensor, dict[str, Tensor]]:
         """Start every environment anew from its seed; ``(M, 148)`` observations and the state fields."""
         self._episode = torch.zeros(self.num_envs, dtype=torch.int64, device=self._device)
-        self._layout = _draw(self._stream, self._episode, len(self._first_observation))
-        self._world = self._layouts.rows(self._layout)
-        self._state = {name: v.index_select(0, self._layout) for name, v in self._first_state.items()}
-        return self._first_observation.index_select(0, self._layout), self._state
+        layout = _draw(self._stream, self._episode, len(self._first_observation))
+        self._world = self._layouts.rows(layout)
+        self._state = {name: v.index_select(0, layout) for name, v in self._first_state.items()}
+        return self._first_observation.index_select(0, layout), self._state
 
     def step(self, action: Tensor) -> Step:
         """Take ``(M,)`` int64 actions from 0 to 6."""
         world = self._world
         change = self._dynamics(world, action)
         self._reader.follow(world, change)
-        final, ahead = self._view(world.cells, world.place, world.heading)
+        final, ahead = self._view(world.cells, world.pose)
         read = self._reader.read(world, ahead)
         after = {name: read[name] if name in read else self._state[name] for name in self._fields}
         pay = self._pay.index_select(0, world.step)
@@ -128,7 +126,6 @@ class GridVectorEnvironment:
         self._world = self._world.rows(rows)
         self._state = {name: v.index_select(0, rows) for name, v in self._state.items()}
         self._stream, self._episode = self._stream[rows], self._episode[rows]
-        self._layout = self._layout[rows]
 
     def close(self) -> None:
         """Nothing is held but memory."""
@@ -136,43 +133,33 @@ class GridVectorEnvironment:
     @property
     def layouts(self) -> Tensor:
         """``(M,)`` int64: which layout of the pool each row plays now."""
-        return self._layout
+        return self._world.layout
 
     def _succeeded(self, won: Tensor, ended: Tensor) -> Tensor:
         if self._success == "reward_positive":
             return won
         return ended if self._success == "terminated" else torch.zeros_like(ended)
 
-    def _restart(
-        self, done: Tensor, final: Tensor, after: dict[str, Tensor]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def _restart(self, done: Tensor, final: Tensor, after: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Put the next layout where an episode ended; what the next step starts from."""
         self._episode = self._episode + done
         if self._device.type == "cpu":
             return self._restart_rows(done.nonzero().view(-1), final, after)
         layout = _draw(self._stream, self._episode, len(self._first_observation))
-        self._layout = _choose(done, layout, self._layout)
         for mine, first in zip(self._world.tensors(), self._layouts.tensors(), strict=True):
             mine.copy_(_choose(done, first.index_select(0, layout), mine))
-        state = {
-            name: _choose(done, self._first_state[name].index_select(0, layout), v)
-            for name, v in after.items()
-        }
+        state = {name: _choose(done, self._first_state[name].index_select(0, layout), v) for name, v in after.items()}
         return _choose(done, self._first_observation.index_select(0, layout), final), state
 
-    def _restart_rows(
-        self, rows: Tensor, final: Tensor, after: dict[str, Tensor]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def _restart_rows(self, rows: Tensor, final: Tensor, after: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """As ``_restart``, touching only these rows; needs their number, which costs nothing on a CPU."""
         if not len(rows):
             return final, after
         layout = _draw(self._stream[rows], self._episode[rows], len(self._first_observation))
-        self._layout = self._layout.index_copy(0, rows, layout)
         for mine, first in zip(self._world.tensors(), self._layouts.tensors(), strict=True):
             mine.index_copy_(0, rows, first.index_select(0, layout))
         state = {
-            name: v.index_copy(0, rows, self._first_state[name].index_select(0, layout))
-            for name, v in after.items()
+            name: v.index_copy(0, rows, self._first_state[name].index_select(0, layout)) for name, v in after.items()
         }
         return final.index_copy(0, rows, self._first_observation.index_select(0, layout)), state
 
@@ -188,14 +175,12 @@ def _initial_world(pool: Pool, tracked: dict[str, Tensor], device: torch.device)
         return torch.from_numpy(values).to(device)
 
     cells = tensor(pool.cells)
-    extra = torch.zeros(len(cells), EXTRA_SLOTS, dtype=torch.uint8, device=device)
-    extra[:, WALL_SLOT], extra[:, CARRY_SLOT] = WALL + GREY, EMPTY
+    extra = torch.tensor(EXTRA, dtype=torch.uint8, device=device).expand(len(cells), -1)
     return World(
         cells=torch.cat([cells, extra], 1),
-        place=tensor(pool.place),
-        heading=tensor(pool.heading),
+        pose=tensor(pool.pose),
         step=torch.zeros(len(cells), dtype=torch.int64, device=device),
-        targets=tensor(pool.targets),
+        layout=torch.arange(len(cells), device=device),
         tracked=tracked,
     )
 

@@ -1,8 +1,8 @@
 """MiniGrid's egocentric, occluded 7x7 view by table look-ups: no loop over cells, no branch on data.
 
-The view is handled as seven 64-bit words, one for each column of the view, whose low seven bytes are the codes of
-the column's cells from far to near. So the bits that say "cannot see through" gather into one word, a row of the
-view is shaded by one look-up, and the mask of all 49 cells is a shift and a multiplication.
+The view is handled as seven 64-bit words, one for each column, whose low seven bytes are the codes of the column's
+cells from far to near. So the bits that say "cannot see through" gather into one word, a row of the view is shaded
+by one look-up, and the mask of all 49 cells is a shift and a multiplication.
 """
 
 from __future__ import annotations
@@ -15,34 +15,38 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.grid.cells import APPEARANCE, DIRECTION
+from envs.grid.cells import APPEARANCE, DIRECTION, EMPTY, GREY, UNSEEN, WALL
 
 VIEW = 7
 OBSERVATION_SIZE = VIEW * VIEW * 3 + 1
 STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))
 """MiniGrid's ``DIR_TO_VEC``: right, down, left, up."""
-WALL_SLOT, CARRY_SLOT, NO_SLOT = 0, 1, 2
-"""Cells kept behind a grid's own: a wall (what lies outside), what is carried, and nothing at all."""
-EXTRA_SLOTS = 3
-_EACH = 0x0001010101010101
+EXTRA = (WALL + GREY, EMPTY, UNSEEN, *range(DIRECTION, DIRECTION + 4))
+"""Codes kept behind a grid's own cells: what lies outside, what is carried, nothing, and the four directions."""
+OUTSIDE_SLOT, CARRY_SLOT, NO_SLOT, DIRECTION_SLOT = range(4)
+_EACH = 0x0101010101010101
 _AHEAD = 8 * (VIEW // 2) + VIEW - 2
+# Row 7 of the view words holds no cells but the direction, in the last column: a key that lights just that.
+_LAST_COLUMN = 1 << 13 | 1 << 6
 
 
 def cell_table(width: int, height: int) -> NDArray[np.int64]:
-    """``(width * height * 4, 56)``: which cell each byte of the view shows, for each cell and direction.
+    """``(width * height * 4, 56)``: which cell each byte of the view shows, for each pose.
 
-    A cell (x, y) has the number ``x * height + y``. Follows ``MiniGridEnv.get_view_coords``.
+    A cell (x, y) has the number ``y * width + x``, a pose four times that plus its direction. Follows
+    ``MiniGridEnv.get_view_coords``.
     """
-    x, y, d, i, j = np.meshgrid(
-        np.arange(width), np.arange(height), np.arange(4), np.arange(VIEW), np.arange(8), indexing="ij"
+    y, x, d, i, j = np.meshgrid(
+        np.arange(height), np.arange(width), np.arange(4), np.arange(VIEW), np.arange(8), indexing="ij"
     )
     dx, dy = np.array(STEPS)[d, 0], np.array(STEPS)[d, 1]
     ahead, right = VIEW - 1 - j, i - VIEW // 2
     cx, cy = x + dx * ahead - dy * right, y + dy * ahead + dx * right
     inside = (cx >= 0) & (cx < width) & (cy >= 0) & (cy < height)
-    cell = np.where(inside, cx * height + cy, width * height + WALL_SLOT)
+    cell = np.where(inside, cy * width + cx, width * height + OUTSIDE_SLOT)
     cell = np.where((ahead == 0) & (right == 0), width * height + CARRY_SLOT, cell)
-    cell = np.where(j == VIEW, width * height + NO_SLOT, cell)
+    behind = np.where(i == VIEW - 1, DIRECTION_SLOT + d, NO_SLOT)
+    cell = np.where(j == VIEW, width * height + behind, cell)
     return cell.reshape(width * height * 4, VIEW * 8).astype(np.int64)
 
 
@@ -78,7 +82,7 @@ def pair_table() -> NDArray[np.uint8]:
     return np.concatenate([drawn[key & 255], drawn[key >> 8]], axis=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class View:
     """The tables of one grid size on one device; see ``make_view``."""
 
@@ -86,42 +90,45 @@ class View:
     following: Tensor
     seen: Tensor
     pairs: Tensor
-    column: Tensor
+    shift: Tensor
     """``(7,)``: 0 to 6."""
+    down: Tensor
+    """``(7,)``: by how many bits each word moves to follow the seven bytes of the one before it ..."""
+    up: Tensor
+    """``(6,)``: ... and how far up the next word's first bytes go."""
     see_through: bool
     """Whether walls hide nothing (``see_through_walls``)."""
+    scratch: Tensor
+    """``(M, 56)`` int64, written anew by each call: a large tensor costs more to allocate than to fill."""
 
-    def __call__(self, cells: Tensor, place: Tensor, heading: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, cells: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
         """Observations ``(M, 148)`` uint8 and the code ``(M,)`` uint8 of the cell in front of each agent.
 
-        ``cells`` is ``(M, width * height + 3)`` uint8, ``place`` and ``heading`` are ``(M,)`` int64.
+        ``cells`` is ``(M, width * height + 7)`` uint8, ``pose`` is ``(M,)`` int64.
         """
-        rows = len(cells)
-        codes = cells.gather(1, self.cells.index_select(0, place * 4 + heading))
+        if len(self.scratch) != len(pose):
+            self.scratch = torch.empty(len(pose), VIEW * 8, dtype=torch.int64, device=pose.device)
+        codes = cells.gather(1, torch.index_select(self.cells, 0, pose, out=self.scratch))
         word = codes.view(torch.int64)
         if not self.see_through:
             word = word & self._visible(word)
-        # Seven bytes of each word move together into 49; the direction follows as a code of its own.
-        shift = self.column * 8
-        packed = torch.zeros_like(word)
-        torch.bitwise_right_shift(word, shift, out=packed)
-        packed[:, :-1] |= word[:, 1:] << (56 - shift[:-1])
-        packed[:, -1] |= (heading + DIRECTION) << 8
-        key = packed.view(torch.int16)[:, :25].to(torch.int32) & 0xFFFF
-        drawn = self.pairs.index_select(0, key.view(-1)).view(rows, 150)
+        # Seven bytes of each word move together into 49; the direction lies behind the last of them already.
+        packed = word >> self.down
+        packed[:, :-1] |= word[:, 1:] << self.up
+        key = packed.view(torch.uint16)[:, :25].to(torch.int32)
+        drawn = self.pairs.index_select(0, key.view(-1)).view(-1, 150)
         return drawn[:, :OBSERVATION_SIZE].contiguous(), codes[:, _AHEAD]
 
     def _visible(self, word: Tensor) -> Tensor:
         """``(M, 7)``: 0xFF in each byte whose cell is seen, from the codes' opaque bits."""
-        opaque = (((word >> 7) & _EACH) << self.column).sum(1)
-        row = opaque.view(torch.uint8).view(-1, 8).to(torch.int64)
-        keys = [row[:, VIEW]] * 8
-        lit = torch.full_like(opaque, 1 << (7 + VIEW // 2))
-        for j in range(VIEW - 1, -1, -1):
-            keys[j] = row[:, j] + lit
-            lit = self.following.index_select(0, keys[j])
+        opaque = ((word >> 7 & _EACH) << self.shift).sum(1)
+        keys = list(opaque.view(torch.uint8).view(-1, 8).to(torch.int64).unbind(1))
+        keys[VIEW - 1] = keys[VIEW - 1] + (1 << (7 + VIEW // 2))
+        for j in range(VIEW - 1, 0, -1):
+            keys[j - 1] = keys[j - 1] + self.following.index_select(0, keys[j])
+        keys[VIEW] = keys[VIEW] + _LAST_COLUMN
         seen = self.seen.index_select(0, torch.stack(keys, 1).view(-1)).view(torch.int64)
-        return ((seen[:, None] >> self.column) & _EACH) * 255
+        return (seen[:, None] >> self.shift & _EACH) * 255
 
 
 def make_view(width: int, height: int, *, see_through: bool, device: torch.device) -> View:
@@ -132,6 +139,9 @@ def make_view(width: int, height: int, *, see_through: bool, device: torch.devic
         following=torch.from_numpy(following).to(device),
         seen=torch.from_numpy(seen).to(device),
         pairs=torch.from_numpy(pair_table()).to(device),
-        column=torch.arange(VIEW, device=device),
+        shift=torch.arange(VIEW, device=device),
+        down=8 * torch.arange(VIEW, device=device),
+        up=56 - 8 * torch.arange(VIEW - 1, device=device),
         see_through=see_through,
+        scratch=torch.empty(0, VIEW * 8, dtype=torch.int64, device=device),
     )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
 from envs.episode import Episode
-from envs.scripted import grid
+from envs.scripted import control, grid
 from envs.scripted.grid_plan import NoPlan
 from envs.task import TaskSpec
+
+_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,34 +21,34 @@ class ScriptedEpisodes:
     """Episodes by behaviour; episode ``i`` of every behaviour begins from the same start."""
 
     solutions: Mapping[str, tuple[Episode, ...]]
-    """Agents that solve the task, fast or slow; every episode succeeds."""
+    """Agents that solve the task from every start, fast or slow."""
     exploits: Mapping[str, tuple[Episode, ...]]
-    """Agents that do something else up to the time limit, or end the episode badly; no episode succeeds."""
+    """Agents that do something else up to the time limit, or end the episode badly; none solves the task."""
 
 
 def episodes(task: TaskSpec, *, starts: int = 20, seed: int = 0) -> ScriptedEpisodes | None:
-    """Record every scripted behaviour of the task from ``starts`` seeded starts.
+    """Record every scripted behaviour of the task from ``starts`` starts, drawn by ``seed``.
 
-    None where there is no scripted solution. Only behaviours that exist from every start are kept: a solution that
-    fails from one, or an exploit that happens to succeed from one, is left out.
+    None where there is no scripted solution. Starts that a controller cannot solve are replaced by others (a task
+    where most starts are such has no scripted solution). Behaviours that do not exist from every start are left out.
     """
-    seeds = [int(s) for s in np.random.SeedSequence(seed).generate_state(starts, np.uint32) >> 1]
-    if task.extractor != "grid":
+    play = grid.play if task.extractor == "grid" else control.play if task.env_id in control.TABLE else None
+    if play is None:
         return None
+    # Gymnasium takes seeds below 2**31 everywhere; half the range of a uint32.
+    seeds = np.random.SeedSequence(seed).generate_state(_TRIES * starts, np.uint32) >> 1
     try:
-        played = list(grid.play(task, seeds))
+        played = list(islice(play(task, map(int, seeds)), starts))
     except NoPlan:
         return None
-    solutions = _everywhere([won for won, _ in played], success=True)
-    exploits = _everywhere([lost for _, lost in played], success=False)
-    return ScriptedEpisodes(solutions=solutions, exploits=exploits) if solutions and exploits else None
+    if len(played) < starts:
+        return None
+    solutions = _everywhere([won for won, _ in played])
+    exploits = _everywhere([lost for _, lost in played])
+    return ScriptedEpisodes(solutions=solutions, exploits=exploits)
 
 
-def _everywhere(played: list[Mapping[str, Episode]], *, success: bool) -> dict[str, tuple[Episode, ...]]:
-    """The behaviours that came out as they should from every start."""
-    out = {}
-    for name in played[0]:
-        runs = tuple(start[name] for start in played if name in start and start[name].success == success)
-        if len(runs) == len(played):
-            out[name] = runs
-    return out
+def _everywhere(played: Sequence[Mapping[str, Episode]]) -> dict[str, tuple[Episode, ...]]:
+    """The behaviours that exist from every start."""
+    names = [name for name in played[0] if all(name in start for start in played)]
+    return {name: tuple(start[name] for start in played) for name in names}

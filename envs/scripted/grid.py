@@ -21,7 +21,7 @@ Played = tuple[Mapping[str, Episode], Mapping[str, Episode]]
 def play(task: TaskSpec, seeds: Iterable[int]) -> Iterator[Played]:
     """From each start, the episodes of the solutions and of the exploits by behaviour.
 
-    Raises ``NoPlan`` where the planner does not know how to solve a start.
+    A script that came out otherwise than its role says is left out. Raises ``NoPlan`` where the planner does not know how to solve a start.
     """
     env = make_env(task)
     try:
@@ -45,9 +45,11 @@ def _play_one(task: TaskSpec, env: gymnasium.Env[Any, Any], seed: int) -> Played
     solving = solutions(world, plan, limit)
     world.reset(seed=seed)
     idling = dict(exploits(world, plan, limit, seed))
+    won = {name: _record(task, env, script, seed, limit) for name, script in solving.items()}
+    lost = {name: _record(task, env, script, seed, limit) for name, script in idling.items()}
     return (
-        {name: _record(task, env, script, seed, limit) for name, script in solving.items()},
-        {name: _record(task, env, script, seed, limit) for name, script in idling.items()},
+        {name: episode for name, episode in won.items() if episode.success},
+        {name: episode for name, episode in lost.items() if not episode.success},
     )
 
 

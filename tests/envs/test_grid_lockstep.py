@@ -11,7 +11,6 @@ import torch
 
 from envs.extractors import grid as extractor
 from envs.families import action_of, state_of
-from envs.grid.cells import APPEARANCE
 from envs.grid.levels import make_pool
 from envs.grid.vector import GridVectorEnvironment, supports
 from envs.task import Fitness, TaskSpec

@@ -1,0 +1,252 @@
+"""The Docker jail: one container without network, rights or writable files around each program.
+
+The only file that knows docker, which it imports when it is first asked. The same worker runs inside as in the
+embedded jail, and locks each child again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sandbox.bootstrap import FLAGS, STARTER, environment, first_message
+from sandbox.errors import InfraError
+from sandbox.host import START_SECONDS, JailedService, Worker
+from sandbox.image import PACKAGES, PYTHON_PATH, USER, image_tag
+from sandbox.link import Gone, Late, SharedFile, SocketLink
+from sandbox.program import RewardProgram
+from sandbox.service import RewardService
+
+LABEL = "rewardsmith.owner"
+INPUTS = "/in"
+CONTAINER_BYTES = 1 << 30
+PROGRAM_BYTES = 512 << 20
+PING_SECONDS = 3
+CALL_SECONDS = 60
+SHARED_FOLDER = Path("/dev/shm")
+LAYERS = (
+    "container-namespaces", "no-network", "read-only-root", "no-capabilities", "container-no-new-privs",
+    "container-seccomp", "memory-limit", "cpu-limit", "pids-limit", "unprivileged-user",
+)  # fmt: skip
+
+
+def connect(seconds: float = CALL_SECONDS) -> Any:
+    """A client of the daemon that DOCKER_HOST (or the default socket) names. Raises InfraError."""
+    try:
+        import docker
+        from docker.errors import DockerException
+    except ImportError as error:
+        raise InfraError("docker is not installed for Python: pip install docker") from error
+    try:
+        client = docker.from_env(timeout=PING_SECONDS)
+        client.ping()
+        client.api.timeout = seconds
+    except (DockerException, OSError, ValueError) as error:
+        where = os.environ.get("DOCKER_HOST", "the default socket")
+        raise InfraError(f"no Docker daemon answers at {where}: {error}") from error
+    return client
+
+
+def image_id(client: Any) -> str | None:
+    """The id of the sandbox's image, or None where it was not built. Raises InfraError."""
+    from docker.errors import DockerException, ImageNotFound
+
+    try:
+        return str(client.images.get(image_tag()).id)
+    except ImageNotFound:
+        return None
+    except (DockerException, OSError) as error:
+        raise InfraError(f"the Docker daemon does not say which images it has: {error}") from error
+
+
+def import_root(path: Path, tag: str, changes: Sequence[str]) -> str:
+    """Make an image from a tar of a root file system. Returns its id. Raises InfraError."""
+    from docker.errors import DockerException
+
+    client = connect()
+    repository, _, version = tag.partition(":")
+    try:
+        client.api.import_image_from_file(str(path), repository=repository, tag=version, changes=list(changes))
+        return str(client.images.get(tag).id)
+    except (DockerException, OSError) as error:
+        raise InfraError(f"the Docker daemon does not import the sandbox's image: {error}") from error
+    finally:
+        client.close()
+
+
+def build_from_dockerfile(folder: Path, tag: str, arguments: Mapping[str, str]) -> str:
+    """Build ``folder``'s Dockerfile; needs a registry. Returns the image's id. Raises InfraError."""
+    from docker.errors import DockerException
+
+    client = connect(seconds=1800)
+    try:
+        return str(client.images.build(path=str(folder), tag=tag, buildargs=dict(arguments), rm=True)[0].id)
+    except (DockerException, OSError, TypeError) as error:
+        raise InfraError(f"the sandbox's image cannot be built: {error}") from error
+    finally:
+        client.close()
+
+
+def owner() -> str:
+    """This process, as the label of its containers."""
+    return f"{platform.node()}:{os.getpid()}"
+
+
+def sweep(client: Any) -> int:
+    """Remove the containers of owners on this machine that are dead. Returns how many."""
+    from docker.errors import DockerException
+
+    removed = 0
+    with contextlib.suppress(DockerException, OSError):
+        for container in client.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True):
+            node, _, pid = container.labels.get(LABEL, "").rpartition(":")
+            if node == platform.node() and pid.isdecimal() and not alive(int(pid)):
+                with contextlib.suppress(DockerException, OSError):
+                    container.remove(force=True)
+                    removed += 1
+    return removed
+
+
+def alive(pid: int) -> bool:
+    """Whether a process has this id."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+class ContainerLink(SocketLink):
+    """A started container's stream; killing it removes the container."""
+
+    def __init__(self, stream: Any, client: Any, container: str) -> None:
+        super().__init__(stream if isinstance(stream, socket.socket) else stream._sock)
+        self.keep = stream
+        """The response that owns the socket: it closes it when it is collected."""
+        self.client, self.container = client, container
+
+    def kill(self) -> None:
+        """Close the stream (the worker ends) and remove the container (it ends whatever it does)."""
+        from docker.errors import DockerException
+
+        super().kill()
+        with contextlib.suppress(DockerException, OSError):
+            self.client.api.remove_container(self.container, force=True)
+
+
+class DockerSandbox:
+    """A container for each program, from one image that holds only an interpreter and numpy."""
+
+    name = "docker"
+
+    def __init__(
+        self, *, runtime: str | None = None, memory: int = PROGRAM_BYTES, preload: tuple[str, ...] = ()
+    ) -> None:
+        """``runtime``: another OCI runtime of the daemon (``runsc``). Raises InfraError naming what is missing."""
+        self.runtime, self.memory, self.preload = runtime, memory, preload
+        self.client = connect()
+        found = image_id(self.client)
+        if found is None:
+            raise InfraError(f"the image {image_tag()} was not built: run `rewardsmith sandbox build`")
+        self.image = found
+        self._mounts = sys.platform == "linux" and SHARED_FOLDER.is_dir()
+        sweep(self.client)
+        self._spare: Worker | None = self._launch(0)
+        about = self._spare.await_ready()
+        self.layers: tuple[str, ...] = (*LAYERS, *map(str, about["layers"]))
+        self.missing: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """Which sandbox runs, and what it does not defend."""
+        shares = f"the runtime {self.runtime}" if self.runtime else "this machine's kernel"
+        return (
+            f"Docker ({self.image[:19]}): each program computes in a container without network, rights or writable "
+            f"files, and each call in a process that may only compute. It relies on {shares} and the Docker daemon."
+        )
+
+    def serve(self, program: RewardProgram) -> RewardService:
+        """A new container for this program. Raises CandidateError or InfraError."""
+        return JailedService(program, self._worker, memory=self.memory)
+
+    def _worker(self, hash_seed: int) -> Worker:
+        worker, self._spare = (self._spare, None) if hash_seed == 0 else (None, self._spare)
+        return worker or self._launch(hash_seed)
+
+    def _settings(self, hash_seed: int, inputs: Path | None) -> dict[str, Any]:
+        from docker.types import LogConfig, Mount, Ulimit
+
+        mounts = [] if inputs is None else [Mount(INPUTS, str(inputs), type="bind", read_only=True)]
+        profile = Path(__file__).with_name("seccomp.json").read_text(encoding="utf-8")
+        return {
+            "command": [PYTHON_PATH, *FLAGS, "-c", STARTER],
+            "stdin_open": True,
+            "auto_remove": True,
+            "labels": {LABEL: owner()},
+            "network_mode": "none",
+            "read_only": True,
+            "tmpfs": {"/tmp": "rw,noexec,nosuid,nodev,size=1m,mode=1777"},
+            "cap_drop": ["ALL"],
+            "security_opt": ["no-new-privileges:true", f"seccomp={profile}"],
+            "pids_limit": 512 if self.runtime == "runsc" else 64,
+            "mem_limit": CONTAINER_BYTES,
+            "memswap_limit": CONTAINER_BYTES,
+            "nano_cpus": 10**9,
+            "user": USER,
+            "ipc_mode": "none",
+            "hostname": "sandbox",
+            "log_config": LogConfig(type="none"),
+            "oom_score_adj": 500,
+            "ulimits": [Ulimit(name="nofile", soft=256, hard=256), Ulimit(name="core", soft=0, hard=0)],
+            "environment": environment(hash_seed),
+            "working_dir": "/",
+            "mounts": mounts,
+            "runtime": self.runtime,
+        }
+
+    def _launch(self, hash_seed: int) -> Worker:
+        """Start a container. Raises InfraError."""
+        from docker.errors import DockerException
+
+        with tempfile.TemporaryDirectory(dir=SHARED_FOLDER if self._mounts else None) as folder:
+            path = Path(folder) / "inputs"
+            shared = None
+            if self._mounts:
+                shared = SharedFile(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644))
+                path.chmod(0o644)
+            try:
+                link = self._attach(self._settings(hash_seed, path if shared else None))
+            except (DockerException, OSError) as error:
+                if shared is not None:
+                    shared.close()
+                raise InfraError(f"the Docker daemon does not start a sandbox: {error}") from error
+            worker = Worker(link, shared)
+            options = {"preload": list(self.preload), "paths": [PACKAGES], "inputs": INPUTS if shared else None}
+            try:
+                message = first_message("sandbox.zygote", options)
+                link.write(memoryview(message), time.monotonic() + START_SECONDS)
+                # The container holds the file now; nothing of it stays in the folder.
+                worker.await_ready()
+            except (Gone, Late) as error:
+                worker.kill()
+                raise InfraError("the sandbox's container ended while it started") from error
+        return worker
+
+    def _attach(self, settings: dict[str, Any]) -> ContainerLink:
+        container = self.client.containers.create(self.image, **settings)
+        try:
+            stream = container.attach_socket(params={"stdin": 1, "stdout": 1, "stream": 1, "logs": 0})
+            container.start()
+        except BaseException:  # not ours to judge: whatever stops us here must not leave a container behind
+            self.client.api.remove_container(container.id, force=True)
+            raise
+        return ContainerLink(stream, self.client, container.id)

@@ -1,0 +1,187 @@
+"""The host's side of one jail: asks with a deadline, believes nothing, kills what is late, starts anew what died."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from sandbox.answers import Expected, failure, read_answer, read_child, read_end
+from sandbox.errors import CandidateError, InfraError
+from sandbox.frames import Frame, Malformed, encode, lay_out, parse_header, sizes
+from sandbox.link import Gone, Late, Link, SharedFile, inline
+from sandbox.program import RewardProgram
+from sandbox.service import Answer, Array, Call
+from sandbox.wire import PREFIX
+
+START_SECONDS = 60.0
+"""How long a worker may take to import numpy and prove its lock."""
+CHECK_SECONDS = 5.0
+"""How long a program may take to be compiled and executed at its top level."""
+GRACE_SECONDS = 0.1
+"""How long after a deadline the zygote may take to say so before the whole jail is killed."""
+HASH_SEEDS = 2
+"""Salts that differ modulo this are answered by workers with another hash seed and another memory layout."""
+
+
+class Worker:
+    """One started jail."""
+
+    def __init__(self, link: Link, shared: SharedFile | None) -> None:
+        self.link, self.shared = link, shared
+        self.about: Mapping[str, Any] | None = None
+        self._finish = weakref.finalize(self, _end, link, shared)
+
+    def await_ready(self, seconds: float = START_SECONDS) -> Mapping[str, Any]:
+        """Layers, missing layers and versions, once the worker has proved its lock. Raises InfraError."""
+        if self.about is None:
+            try:
+                about = self._read(time.monotonic() + seconds, max_body=0).header
+            except (Gone, Late, Malformed) as error:
+                self.kill()
+                what = f"said nothing for {seconds:g} s" if isinstance(error, Late) else "ended while it started"
+                raise InfraError(f"the sandbox's worker {what} {error}".strip()) from error
+            if about.get("broken") != []:
+                self.kill()
+                refused = ", ".join(map(str, about.get("broken") or ["seccomp"]))
+                raise InfraError(f"this kernel does not hold the worker's lock ({refused}); use --sandbox docker")
+            self.about = about
+        return self.about
+
+    def ask(self, header: Mapping[str, Any], body: bytes, *, until: float, max_body: int) -> Frame:
+        """Send one request and read its answer. Raises Gone, Late or Malformed."""
+        self.link.write(memoryview(encode(header, len(body))), until)
+        self.link.write(memoryview(body), until)
+        return self._read(until, max_body=max_body)
+
+    def _read(self, until: float, *, max_body: int) -> Frame:
+        header_size, body_size = sizes(bytes(self._exactly(PREFIX.size, until)), max_body=max_body)
+        header = parse_header(bytes(self._exactly(header_size, until)))
+        return Frame(header=header, body=self._exactly(body_size, until))
+
+    def _exactly(self, size: int, until: float) -> memoryview:
+        data, filled = memoryview(bytearray(size)), 0
+        while filled < size:
+            part = self.link.read(size - filled, until)
+            data[filled : filled + len(part)] = part
+            filled += len(part)
+        return data
+
+    def kill(self) -> None:
+        """End the jail; harmless when repeated."""
+        self._finish()
+
+
+def _end(link: Link, shared: SharedFile | None) -> None:
+    link.kill()
+    if shared is not None:
+        shared.close()
+
+
+def arrays_of(call: Call) -> tuple[dict[str, Array], Expected]:
+    """A call's arrays by wire name, and the answer it allows. Raises ValueError for shapes that do not fit."""
+    if call.ended.ndim != 2 or call.ended.size == 0 or call.ended.dtype != np.bool_:
+        raise ValueError(f"ended must be bool (T, R), not {call.ended.dtype} {call.ended.shape}")
+    steps, rows = call.ended.shape
+    arrays = {f"state/{name}": array for name, array in call.state.items()}
+    arrays |= {f"next/{name}": array for name, array in call.next_state.items()}
+    arrays |= {"action": call.action, "ended": call.ended}
+    for name, array in arrays.items():
+        if array.shape[:2] != (steps, rows):
+            raise ValueError(f"{name} has shape {array.shape}, expected ({steps}, {rows}, ...)")
+    for name, array in (call.memory or {}).items():
+        if array.shape[:1] != (rows,):
+            raise ValueError(f"memory {name} has shape {array.shape}, expected ({rows}, ...)")
+        arrays[f"memory/{name}"] = array
+    return arrays, Expected(steps=steps, rows=rows, inputs=frozenset(arrays))
+
+
+class JailedService:
+    """One program in one kind of jail: a fresh process for each call, a fresh jail after each death.
+
+    Not for two threads at once.
+    """
+
+    def __init__(self, program: RewardProgram, start: Callable[[int], Worker], *, memory: int) -> None:
+        """``start(hash_seed)`` makes a jail; ``memory``: bytes that a program may use besides its inputs.
+
+        Raises CandidateError where the program does not compile or fails at its top level, or InfraError.
+        """
+        self.program = program
+        self._start, self._memory = start, memory
+        self._workers: dict[int, Worker] = {}
+        self._open = True
+        try:
+            self._check()
+        except (CandidateError, InfraError):
+            self.close()
+            raise
+
+    def evaluate(self, call: Call, *, salt: int = 0, deadline: float = 10.0) -> Answer:
+        """Answer one call within ``deadline`` seconds. Raises CandidateError, InfraError or ValueError (the call)."""
+        if not self._open:
+            raise InfraError("this sandbox service is closed")
+        arrays, expected = arrays_of(call)
+        return read_answer(self._ask("call", arrays, expected, salt, deadline), expected)
+
+    def _check(self) -> None:
+        self._ask("check", {}, Expected(steps=0, rows=0, inputs=frozenset()), 0, CHECK_SECONDS)
+
+    def _ask(
+        self, op: str, arrays: dict[str, Array], expected: Expected, salt: int, deadline: float
+    ) -> Frame:
+        for _ in range(2):
+            with contextlib.suppress(Gone):
+                return self._attempt(op, arrays, expected, salt, deadline)
+        raise InfraError("the sandbox's worker died twice during one call")
+
+    def _attempt(
+        self, op: str, arrays: dict[str, Array], expected: Expected, salt: int, deadline: float
+    ) -> Frame:
+        seed = salt % HASH_SEEDS
+        worker = self._workers.get(seed) or self._start(seed)
+        self._workers[seed] = worker
+        worker.await_ready()
+        began = time.monotonic()
+        layout = lay_out(arrays)
+        if worker.shared is not None:
+            worker.shared.fill(layout, arrays)
+        header = {
+            "op": op, "source": self.program.source, "entry": self.program.entry_point, "salt": salt,
+            "steps": expected.steps, "rows": expected.rows, "arrays": layout.entries, "bytes": layout.size,
+            "shared": worker.shared is not None, "memory": self._memory, "limit": expected.limit,
+            "seconds": max(0.001, began + deadline - time.monotonic()),
+        }  # fmt: skip
+        body = b"" if worker.shared is not None else inline(layout, arrays)
+        try:
+            until = began + deadline + GRACE_SECONDS
+            frame = worker.ask(header, body, until=until, max_body=expected.limit)
+            left = read_end(frame, deadline)
+        except (Gone, Late, Malformed) as error:
+            del self._workers[seed]
+            worker.kill()
+            if isinstance(error, Late):
+                raise failure("timeout", "deadline", f"no answer within {deadline:g} s") from error
+            if isinstance(error, Malformed):
+                raise failure("protocol", "frame", str(error)) from error
+            raise
+        return read_child(left, expected.limit)
+
+    def close(self) -> None:
+        """End the jails; harmless when repeated."""
+        self._open = False
+        while self._workers:
+            self._workers.popitem()[1].kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
