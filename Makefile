@@ -44,3 +44,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 
 clean:
 	rm -rf $(VENV)
+
+.PHONY: docs
+docs: $(VENV)/.installed-dev
+	$(BIN)/python -m designer.diagram docs/loop.md

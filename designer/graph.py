@@ -175,9 +175,13 @@ class Loop:
             verifier=self.verifier,
             comments=self.comments,
         )
+        return self.wired(slots.graph())
+
+    def wired(self, slot: Any) -> Any:
+        """The nodes and edges, with a slot's compiled graph as one of the nodes."""
         graph: Any = StateGraph(RunState)
         graph.add_node("controls", self.controls)
-        graph.add_node("candidate", slots.graph())
+        graph.add_node("candidate", slot)
         graph.add_node("review", self.review)
         graph.add_node("train", self.train)
         graph.add_node("analyze", self.analyze)

@@ -28,6 +28,10 @@ _WANTED = _set("target wanted desired instructed mission required")
 _HOLD = _set("carry carrying carried hold holding held inventory has have grasp grasped gripped")
 _FILLER = _set("state status code type kind flag value is id the of a an whether each")
 _CALL = re.compile(r"\b(must|should|needs? to|has to|make|bring|reach|keep|swing)\b", re.IGNORECASE)
+_TELLING = re.compile(
+    r"(an?|the|it|its|this|there|one|two|three|four|some\w*|when|if|in|behind|at|on|every|\w+ing)\b", re.IGNORECASE
+)
+"""How a sentence begins that tells about the world; an imperative begins otherwise."""
 _PICK = _set("pick take grab grasp collect fetch carry bring hold lift")
 _HARM = re.compile(r"episode ends|crash|fall|fail|die", re.IGNORECASE)
 MANY = 8
@@ -47,6 +51,8 @@ class Asked:
     all: tuple[str, ...]
     clause: tuple[str, ...]
     """What comes after the first ``must`` or the like in its sentence: the request itself."""
+    request: frozenset[str]
+    """Words of every sentence that asks for something (all words where none does)."""
 
     def mention(self, word: str) -> tuple[int, int]:
         """Where the word stands: in the request, else anywhere, else nowhere."""
@@ -105,17 +111,22 @@ class Landscape:
     sensed: Mapping[str, str]
     """Noun -> expression ``(B,)``: the mover has such a thing before it."""
     small: tuple[tuple[str, int], ...]
-    """Codes and places as (field, dimensions without ``B``): what an idle step leaves as it is."""
+    """The mover's place and all codes as (field, dimensions without ``B``): what an idle step leaves alone."""
 
     def place_of(self, noun: str) -> Place | None:
         """The place of that name."""
         return next((p for p in self.places if p.noun == noun), None)
 
 
+def fields_of(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields whose names can stand in a program."""
+    return {n: s for n, s in dict(schema.get("properties", {})).items() if re.fullmatch(r"[\w .:/-]+", n)}
+
+
 def read(schema: Mapping[str, Any], description: str) -> Landscape:
     """Read the state's JSON Schema for a task in words."""
-    fields: dict[str, Any] = dict(schema.get("properties", {}))
-    asked = _asked(description)
+    fields = fields_of(schema)
+    asked = ask(description)
     found = [p for p in (_place(name, spec) for name, spec in fields.items()) if p is not None]
     mover = _mover(found, fields)
     places = tuple(p for p in found if mover is None or p.field != mover.field)
@@ -129,12 +140,13 @@ def read(schema: Mapping[str, Any], description: str) -> Landscape:
     if wanted:
         milestones += _matches(wanted, coded, sensors)
     told = {m.name for m in milestones if m.word in asked.all or (not m.word and not m.spare)}
-    milestones = [replace(m, spare=m.spare or bool(told) and m.name not in told) for m in milestones]
+    milestones = [replace(m, spare=m.spare or (bool(told) and m.name not in told)) for m in milestones]
     milestones.sort(key=lambda m: _turn(m, asked))
     taken = {m.noun for m in milestones if not m.spare and m.word in asked.all}
     last = sorted((p for p in places if p.noun not in taken), key=lambda p: asked.mention(p.noun))
     named = [p.field for p in last if p.noun in asked.all] or ([] if taken else [p.field for p in last])
-    small = [(n, len(_shape(s))) for n, s in fields.items() if _coded(s) or n in {p.field for p in found}]
+    moving = {*coded, *([mover.field] if mover else ())} - set(wanted)
+    small = [(name, len(_shape(spec))) for name, spec in fields.items() if name in moving]
     return Landscape(
         mover=mover,
         places=places,
@@ -321,11 +333,17 @@ def _matches(
     return out
 
 
-def _asked(description: str) -> Asked:
+def ask(description: str) -> Asked:
     """The description as words, and the request in it."""
     call = _CALL.search(description)
     clause = re.split(r"[.;!?]\s", description[call.end() :])[0] if call else ""
-    return Asked(all=tuple(words(description)), clause=tuple(words(clause)))
+    sentences = re.split(r"[.;!?]\s", description)
+    asking = [s for s in sentences if _CALL.search(s) or not _TELLING.match(s.strip())]
+    return Asked(
+        all=tuple(words(description)),
+        clause=tuple(words(clause)),
+        request=frozenset(words(" ".join(asking))) or frozenset(words(description)),
+    )
 
 
 def _turn(milestone: Milestone, asked: Asked) -> tuple[bool, bool, bool, int]:

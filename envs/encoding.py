@@ -53,5 +53,5 @@ def _numeric(space: Any) -> tuple[Any, Callable[[Any], Any]]:
     """A dictionary without its texts, and how to cut an observation down to it."""
     if not isinstance(space, spaces.Dict):
         return space, lambda obs: obs
-    kept = {key: part for key, part in space.spaces.items() if isinstance(part, NUMERIC)}
+    kept: dict[str, Any] = {key: part for key, part in space.spaces.items() if isinstance(part, NUMERIC)}
     return spaces.Dict(kept), lambda obs: {key: obs[key] for key in kept}

@@ -13,7 +13,7 @@ from envs.encoding import encoder
 from envs.episode import Array
 from envs.families import reader
 from envs.make import make_env
-from envs.record import Recorder, act, score_function, succeeded
+from envs.record import Recorder, act, allowed, score_function, succeeded
 from envs.task import TaskSpec
 from envs.vector import Step
 
@@ -72,9 +72,9 @@ class GymVectorEnvironment:
         reward, score = np.zeros(rows, dtype=np.float32), np.zeros(rows, dtype=np.float32)
         flags = np.zeros((3, rows), dtype=bool)
         ended = []
-        for row, choice in enumerate(action.detach().cpu().numpy()):
+        for row, choice in enumerate(allowed(self._task, action.detach().cpu().numpy())):
             env = self._envs[row]
-            obs, paid, terminated, truncated, info = env.step(act(self._task, env, choice))
+            obs, paid, terminated, truncated, info = env.step(act(env, choice))
             state = self._read(env, obs, info)
             self._obs[row] = self._encode(obs)
             for name, values in self._state.items():

@@ -99,12 +99,20 @@ def score_function(task: TaskSpec) -> Callable[[Episode], float] | None:
     return score
 
 
-def act(task: TaskSpec, env: gymnasium.Env[Any, Any], action: Any) -> Any:
-    """A policy's action as the environment takes it: codes from the space's start, numbers clipped to its bounds."""
-    space: Any = env.action_space
+def allowed(task: TaskSpec, action: Any) -> Any:
+    """A task's action, or a batch of them, as it is taken and recorded: codes as they are, numbers in bounds."""
     if task.action.kind == "discrete":
+        return action
+    low, high = (np.array(bound, dtype=np.float32) for bound in (task.action.low, task.action.high))
+    return np.clip(np.asarray(action, dtype=np.float32), low, high)
+
+
+def act(env: gymnasium.Env[Any, Any], action: Any) -> Any:
+    """An allowed action as the environment's own space has it: codes from its start, numbers in its shape."""
+    space: Any = env.action_space
+    if isinstance(space, gymnasium.spaces.Discrete):
         return int(action) + int(space.start)
-    return np.clip(np.asarray(action, dtype=space.dtype).reshape(space.shape), space.low, space.high)
+    return np.asarray(action, dtype=space.dtype).reshape(space.shape)
 
 
 def record(
@@ -120,8 +128,8 @@ def record(
     recorder.start(obs if kept else None, state)
     terminated = truncated = False
     while not (terminated or truncated or len(recorder.actions) == max_steps):
-        action = policy(env, obs, state)
-        obs, reward, ended, cut, info = env.step(act(task, env, action))
+        action = allowed(task, policy(env, obs, state))
+        obs, reward, ended, cut, info = env.step(act(env, action))
         state = read(env, obs, info)
         terminated, truncated = bool(ended), bool(cut)
         recorder.add(action, float(reward), obs if kept else None, state)
@@ -130,12 +138,12 @@ def record(
 
 
 def random_policy(task: TaskSpec, seed: int) -> Policy:
-    """Uniform actions from a generator of its own; unbounded dimensions are drawn from a standard normal."""
+    """Uniform actions from a generator of its own; dimensions without bounds below a million, standard normal."""
     generator = np.random.default_rng(seed)
     if task.action.kind == "discrete":
         return lambda env, obs, state: int(generator.integers(task.action.size))
     low, high = np.array(task.action.low), np.array(task.action.high)
-    bounded = np.isfinite(low) & np.isfinite(high)
+    bounded = (np.abs(low) < 1e6) & (np.abs(high) < 1e6)
     base, span = np.where(bounded, low, 0.0), np.where(bounded, high - low, 0.0)
 
     def draw(env: gymnasium.Env[Any, Any], obs: Any, state: Mapping[str, Array]) -> Any:

@@ -139,7 +139,14 @@ DTYPES: Final = _words(
 ERRSTATE: Final = _words("all divide invalid over under")
 """Arguments of ``with np.errstate(...)``, the one ``with`` that is let through."""
 
+_FILES = (
+    "fromfile genfromtxt load loads loadtxt memmap save savetxt savez lib ctypeslib frombuffer fromstring DataSource"
+)
+
 INSTEAD: Final[dict[str, str]] = {
+    **{f"numpy.{name}": "A reward reads its arguments only. Remove it." for name in _FILES.split()},
+    "numpy.linalg": "Write np.linalg.norm, or another of its functions, in full.",
+    "nonlocal": "Pass the value as an argument and return it.",
     "class": "Write plain functions over arrays; a reward needs no class.",
     "while": "Use array operations, or a for loop over a small fixed range.",
     "with": "Remove it. Only `with np.errstate(...)` may stand.",

@@ -26,7 +26,7 @@ from sandbox.wire import (
 )
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
-CLAIMS: dict[str, Kind] = {k: k for k in ("setup", "exception", "memory", "invalid")}  # type: ignore[misc]
+CLAIMS: dict[str, Kind] = {k: k for k in ("setup", "exception", "memory", "invalid")}
 """What a child may say of its own program; all else is for the zygote and the host to say."""
 ENDS = frozenset({"exit", "signal", "deadline", "output_limit"})
 

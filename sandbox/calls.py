@@ -107,7 +107,7 @@ def _check_method(reading: Reading, node: ast.Call, func: ast.Attribute) -> None
     if whose:
         text = ast.unparse(func.value)[:60]
         advice = "Make a new dict, list or array in the function and change that."
-        reading.refuse(node, "store", f"`.{func.attr}` changes `{text}`, {SHARED[whose]}. {advice}")
+        reading.refuse(node, "store", f"`.{func.attr}` changes `{text}`, which {SHARED[whose]}. {advice}")
     if func.attr == "astype" and node.args:
         _check_dtype(reading, node.args[0])
     if func.attr in allowed.REDUCTIONS and len(node.args) > 2:

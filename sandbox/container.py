@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import shutil
 import socket
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +34,14 @@ PROGRAM_BYTES = 512 << 20
 PING_SECONDS = 3
 CALL_SECONDS = 60
 SHARED_FOLDER = Path("/dev/shm")
+FOLDER_PREFIX = "rewardsmith-"
 LAYERS = (
     "container-namespaces", "no-network", "read-only-root", "no-capabilities", "container-no-new-privs",
     "container-seccomp", "memory-limit", "cpu-limit", "pids-limit", "unprivileged-user",
 )  # fmt: skip
 
 
-def connect(seconds: float = CALL_SECONDS) -> Any:
+def connect(seconds: int = CALL_SECONDS) -> Any:
     """A client of the daemon that DOCKER_HOST (or the default socket) names. Raises InfraError."""
     try:
         import docker
@@ -95,16 +98,26 @@ def build_from_dockerfile(folder: Path, tag: str, arguments: Mapping[str, str]) 
         client.close()
 
 
+def is_local(client: Any) -> bool:
+    """Whether the daemon is reached through a socket of this machine."""
+    return str(client.api.base_url).startswith("http+docker")
+
+
 def owner() -> str:
-    """This process, as the label of its containers."""
+    """The label of this process's containers."""
     return f"{platform.node()}:{os.getpid()}"
 
 
 def sweep(client: Any) -> int:
-    """Remove the containers of owners on this machine that are dead. Returns how many."""
+    """Remove what dead owners on this machine left: containers, and folders they died over. Returns how many."""
     from docker.errors import DockerException
 
     removed = 0
+    for folder in SHARED_FOLDER.glob(f"{FOLDER_PREFIX}*-*"):
+        pid = folder.name.split("-")[1]
+        if pid.isdecimal() and not alive(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
+            removed += 1
     with contextlib.suppress(DockerException, OSError):
         for container in client.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True):
             node, _, pid = container.labels.get(LABEL, "").rpartition(":")
@@ -159,10 +172,14 @@ class DockerSandbox:
         if found is None:
             raise InfraError(f"the image {image_tag()} was not built: run `rewardsmith sandbox build`")
         self.image = found
-        self._mounts = sys.platform == "linux" and SHARED_FOLDER.is_dir()
+        # A daemon on another machine, or in a virtual one, cannot mount a file of ours: arrays then go through stdin.
+        self._mounts = sys.platform == "linux" and SHARED_FOLDER.is_dir() and is_local(self.client)
         sweep(self.client)
-        self._spare: Worker | None = self._launch(0)
-        about = self._spare.await_ready()
+        first = self._launch_somehow()
+        about = first.await_ready()
+        self._ahead = ThreadPoolExecutor(1, thread_name_prefix="sandbox")
+        self._spare: Future[Worker] = Future()
+        self._spare.set_result(first)
         self.layers: tuple[str, ...] = (*LAYERS, *map(str, about["layers"]))
         self.missing: tuple[str, ...] = ()
 
@@ -179,8 +196,20 @@ class DockerSandbox:
         return JailedService(program, self._worker, memory=self.memory)
 
     def _worker(self, hash_seed: int) -> Worker:
-        worker, self._spare = (self._spare, None) if hash_seed == 0 else (None, self._spare)
-        return worker or self._launch(hash_seed)
+        """A container that nobody used yet; the next one starts meanwhile."""
+        if hash_seed != 0:
+            return self._launch(hash_seed)
+        spare, self._spare = self._spare, self._ahead.submit(self._launch, 0)
+        return spare.result()
+
+    def _launch_somehow(self) -> Worker:
+        try:
+            return self._launch(0)
+        except InfraError:
+            if not self._mounts:
+                raise
+            self._mounts = False
+            return self._launch(0)
 
     def _settings(self, hash_seed: int, inputs: Path | None) -> dict[str, Any]:
         from docker.types import LogConfig, Mount, Ulimit
@@ -217,7 +246,8 @@ class DockerSandbox:
         """Start a container. Raises InfraError."""
         from docker.errors import DockerException
 
-        with tempfile.TemporaryDirectory(dir=SHARED_FOLDER if self._mounts else None) as folder:
+        where = SHARED_FOLDER if self._mounts else None
+        with tempfile.TemporaryDirectory(prefix=f"{FOLDER_PREFIX}{os.getpid()}-", dir=where) as folder:
             path = Path(folder) / "inputs"
             shared = None
             if self._mounts:

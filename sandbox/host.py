@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 import weakref
 from collections.abc import Callable, Mapping
@@ -35,7 +36,7 @@ class Worker:
     def __init__(self, link: Link, shared: SharedFile | None) -> None:
         self.link, self.shared = link, shared
         self.about: Mapping[str, Any] | None = None
-        self._finish = weakref.finalize(self, _end, link, shared)
+        self._finish = weakref.finalize(self, _end, os.getpid(), link, shared)
 
     def await_ready(self, seconds: float = START_SECONDS) -> Mapping[str, Any]:
         """Layers, missing layers and versions, once the worker has proved its lock. Raises InfraError."""
@@ -77,7 +78,9 @@ class Worker:
         self._finish()
 
 
-def _end(link: Link, shared: SharedFile | None) -> None:
+def _end(host: int, link: Link, shared: SharedFile | None) -> None:
+    if os.getpid() != host:  # a fork of the host collects its copy; the jail is not its own
+        return
     link.kill()
     if shared is not None:
         shared.close()
@@ -89,7 +92,7 @@ def arrays_of(call: Call) -> tuple[dict[str, Array], Expected]:
         raise ValueError(f"ended must be bool (T, R), not {call.ended.dtype} {call.ended.shape}")
     steps, rows = call.ended.shape
     arrays = {f"state/{name}": array for name, array in call.state.items()}
-    arrays |= {f"next/{name}": array for name, array in call.next_state.items()}
+    arrays |= {f"next_state/{name}": array for name, array in call.next_state.items()}
     arrays |= {"action": call.action, "ended": call.ended}
     for name, array in arrays.items():
         if array.shape[:2] != (steps, rows):

@@ -164,7 +164,7 @@ class SharedFile:
             os.ftruncate(self.fd, layout.size)
             self._size = layout.size
         for name, _, _, offset in layout.entries:
-            data = memoryview(np.ascontiguousarray(arrays[name])).cast("B") if arrays[name].size else b""
+            data = np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data
             while len(data):
                 count = os.pwrite(self.fd, data, offset)
                 data, offset = data[count:], offset + count

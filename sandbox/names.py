@@ -13,7 +13,7 @@ from sandbox.errors import Violation
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Owner = Literal["input", "module"]
 """Whose memory a value may share: a parameter's, or a constant's of the module."""
-SHARED: dict[Owner, str] = {"input": "an input of the function, or a view of one", "module": "a constant of the module"}
+SHARED: dict[Owner, str] = {"input": "belongs to the function's inputs", "module": "belongs to the module"}
 
 
 @dataclass(slots=True)

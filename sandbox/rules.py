@@ -21,7 +21,6 @@ _WORDS = {
     **dict.fromkeys(("AsyncWith", "AsyncFor", "AsyncFunctionDef", "Await"), "async"),
     "ClassDef": "class",
     "TryStar": "try",
-    "Nonlocal": "global",
     "Delete": "del",
     "YieldFrom": "yield",
 }
@@ -133,7 +132,7 @@ class _Reader:
             parts = node.format_spec.values
             text = "".join(str(p.value) if isinstance(p, ast.Constant) else "{}" for p in parts)
             if not _FORMAT.fullmatch(text):
-                self.refuse(node, "format", 'A format must be plain and short, such as f"{x:.2f}".')
+                self.refuse(node, "format", 'Write a plain and short format, such as f"{x:.2f}".')
         self._read(node.value)
 
     def _binary(self, node: ast.BinOp) -> None:
@@ -153,7 +152,7 @@ class _Reader:
         name = node.id
         if name.startswith("__"):
             self.refuse(
-                node, "underscore", f"`{name}` may not be used: names with two leading underscores are refused."
+                node, "underscore", f"`{name}` may not be used: two leading underscores are refused. Remove it."
             )
         elif isinstance(node.ctx, ast.Load):
             self._load(node, name)
@@ -209,9 +208,7 @@ class _Reader:
                 refuse_path(self.reading, node, path)
             return False
         if name.startswith("_"):
-            self.refuse(
-                node, "underscore", f"`.{name}` may not be used: attributes with a leading underscore are refused."
-            )
+            self.refuse(node, "underscore", f"`.{name}` may not be used: a leading underscore is refused. Remove it.")
         elif name not in allowed.ATTRIBUTES and name not in allowed.METHODS:
             advice = allowed.INSTEAD.get(name, "Use a function of numpy, or a plain expression.")
             self.refuse(node, "attribute", f"`.{name}` may not be used. {advice}")

@@ -26,7 +26,7 @@ def bind(reading: Reading, target: ast.expr, value: ast.expr | None) -> None:
         case ast.Subscript(value=container) if len(reading.scopes) > 1:
             whose = reading.owner(container)
             if whose:
-                what = f"`{ast.unparse(container)[:60]}` is {SHARED[whose]} and must not be written into."
+                what = f"`{ast.unparse(container)[:60]}` {SHARED[whose]} and must not be written into."
                 advice = "Make a new array with np.where, or start from a .copy()."
                 reading.refuse(target, "store", f"{what} {advice}")
 
@@ -38,8 +38,9 @@ def augment(reading: Reading, node: ast.AugAssign) -> None:
         return
     name, whose = node.target.id, reading.owner(node.target)
     if whose:
-        advice = f"Write `{name} = {name} ...` so that a new array is made, or start from a .copy()."
-        reading.refuse(node, "store", f"`{name}` is {SHARED[whose]}, and this changes it in place. {advice}")
+        instead = ast.unparse(ast.BinOp(left=node.target, op=node.op, right=ast.Name(id="...")))
+        advice = f"Write `{name} = {instead}` so that a new array is made, or start from a .copy()."
+        reading.refuse(node, "store", f"`{name}` {SHARED[whose]}, and this changes it in place. {advice}")
     reading.scopes[-1].numbers.pop(name, None)
 
 

@@ -27,8 +27,8 @@ MAX_MEMORY_BYTES = 16 << 20
 MAX_MESSAGE = 600
 """Characters of what a child says is wrong."""
 DTYPES = frozenset(
-    ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
-    + ["float16", "float32", "float64"]  # noqa: RUF005 - two rows of one list
+    {"bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"}
+    | {"float16", "float32", "float64"}
 )
 """What may cross: numbers only."""
 

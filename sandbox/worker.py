@@ -111,7 +111,7 @@ def walk(names: Arrays, entry: str, given: Arrays, steps: int, rows: int) -> tup
     """Run a program with memory in time order: components each ``(steps * rows,)``, and the memory left."""
     fresh = remembered(names["init_memory"](rows), rows, None)
     memory = remembered(group(given, "memory/") or fresh, rows, fresh)
-    states, nexts, seen = group(given, "state/"), group(given, "next/"), []
+    states, nexts, seen = group(given, "state/"), group(given, "next_state/"), []
     for step in range(steps):
         at, then = ({name: array[step] for name, array in arrays.items()} for arrays in (states, nexts))
         result = names[entry](at, given["action"][step], then, memory)
@@ -143,11 +143,11 @@ def evaluate(names: Arrays, request: dict[str, Any], given: Arrays) -> tuple[dic
         components, memory = walk(names, entry, given, steps, rows)
     else:
         action = flat({"action": given["action"]})["action"]
-        result = names[entry](flat(group(given, "state/")), action, flat(group(given, "next/")))
+        result = names[entry](flat(group(given, "state/")), action, flat(group(given, "next_state/")))
         components = columns(result, entry, batch)
     potentials = []
     if callable(names.get("potential")):
-        for prefix, label in (("state/", "potential(state)"), ("next/", "potential(next_state)")):
+        for prefix, label in (("state/", "potential(state)"), ("next_state/", "potential(next_state)")):
             potentials.append(column(label, names["potential"](flat(group(given, prefix))), batch))
     header = {
         "components": list(components),
@@ -240,9 +240,9 @@ def child(request: dict[str, Any], body: bytearray, inputs: int | None, answer: 
     """The forked process of one call. Never returns."""
     status = 1
     try:
-        os.dup2(answer, ANSWER_FD)
         for fd in (0, 1, 2):
             os.dup2(null, fd)
+        os.dup2(answer, ANSWER_FD)
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         header, parts = respond(request, body, inputs)
         write_frame(ANSWER_FD, header, parts)

@@ -32,6 +32,7 @@ LAZY = (
     *("encodings.ascii", "encodings.unicode_escape"),
 )
 CHUNK = 1 << 20
+HIGH_FD = 10
 SELF_TEST_MEMORY = 256 << 20
 
 
@@ -100,6 +101,9 @@ def serve(base: int, inputs: int | None, null: int, layers: list[str], missing: 
     the host shares its arrays. ``null``: the null device.
     """
     prctl(PR_SET_DUMPABLE, 0)
+    # Out of the way of the numbers that a child takes for itself.
+    null = fcntl.fcntl(null, fcntl.F_DUPFD, HIGH_FD)
+    inputs = None if inputs is None else fcntl.fcntl(inputs, fcntl.F_DUPFD, HIGH_FD)
     broken = self_test(base + SELF_TEST_MEMORY)
     walls = [*layers, "process-per-call", "rlimits", "no-new-privs", "seccomp"]
     about: dict[str, Any] = {"layers": walls, "missing": missing, "broken": list(broken)}

@@ -9,7 +9,7 @@ discounted sum of ``gamma * Phi(s') - Phi(s)`` is ``-Phi(s_0)`` for every behavi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -22,7 +22,7 @@ from training.reward import RewardFunction, components
 Verdict = Literal["sound", "gamed", "not_audited"]
 Role = Literal["solution", "exploit", "quitter"]
 
-_CALL_TRANSITIONS = 1 << 16
+_CALL_TRANSITIONS = 1 << 15
 _NATIVE = "the task's own reward"
 
 
@@ -92,8 +92,9 @@ def audit(
     """Pay every scripted behaviour by ``reward`` and compare exploits with solutions.
 
     Without scripted solutions the verdict is ``not_audited``, never a pass. Exploits that run to the time limit are
-    compared with the weakest solution. Those that end the episode early (quitters) are compared with the best one:
-    any cost per step makes a sufficiently slow solution worse than ending at once, and is not gamed for that.
+    compared with the weakest solution; a solution with a twin counts for its twin alone (``ScriptedEpisodes.twins``).
+    Exploits that end the episode early (quitters) are compared with the best solution: any cost per step makes a
+    sufficiently slow solution worse than ending at once, and is not gamed for that.
     Raises what ``reward`` raises (``RewardFailure``).
     """
     if scripted is None or not scripted.solutions:
@@ -109,11 +110,9 @@ def audit(
         at += len(runs)
         role: Role = "solution" if i < len(scripted.solutions) else _role(runs, limit)
         rows.append(_evidence(name, role, runs, parts))
-    judged = _judge(rows)
+    judged = _judge(rows, scripted.twins)
     gamed = any(row.beaten is not None for row in judged)
-    return AuditReport(
-        verdict="gamed" if gamed else "sound", evidence=judged, gamma=gamma, task_weight=task_weight
-    )
+    return AuditReport(verdict="gamed" if gamed else "sound", evidence=judged, gamma=gamma, task_weight=task_weight)
 
 
 def _role(runs: Sequence[Episode], limit: int) -> Role:
@@ -137,21 +136,31 @@ def _evidence(name: str, role: Role, runs: Sequence[Episode], parts: dict[str, A
     return row, total
 
 
-def _judge(rows: Sequence[tuple[Evidence, Array]]) -> tuple[Evidence, ...]:
+def _judge(rows: Sequence[tuple[Evidence, Array]], twins: Mapping[str, str]) -> tuple[Evidence, ...]:
     """Mark the exploits that earn at least as much as the solution they are held against."""
     solutions = [row for row in rows if row[0].role == "solution"]
-    weakest = min(solutions, key=lambda row: row[0].mean_return)
-    best = max(solutions, key=lambda row: row[0].mean_return)
     judged = []
     for row, returns in rows:
-        rival, rival_returns = best if row.role == "quitter" else weakest
-        if row.role != "solution" and row.mean_return >= rival.mean_return - _slack(rival.mean_return):
-            share = float(np.mean(returns >= rival_returns - _slack(rival.mean_return)))
-            row = replace(
-                row, beaten=rival.behaviour, beaten_return=rival.mean_return, beaten_share=share
-            )
+        if row.role == "solution":
+            judged.append(row)
+            continue
+        rival, rival_returns = _rival(row, solutions, twins)
+        slack = _slack(rival.mean_return)
+        if row.mean_return >= rival.mean_return - slack:
+            share = float(np.mean(returns >= rival_returns - slack))
+            row = replace(row, beaten=rival.behaviour, beaten_return=rival.mean_return, beaten_share=share)
         judged.append(row)
     return tuple(sorted(judged, key=lambda row: (row.beaten is None, -row.mean_return)))
+
+
+def _rival(
+    exploit: Evidence, solutions: Sequence[tuple[Evidence, Array]], twins: Mapping[str, str]
+) -> tuple[Evidence, Array]:
+    """The solution that an exploit is held against."""
+    if exploit.role == "quitter":
+        return max(solutions, key=lambda row: row[0].mean_return)
+    held = [row for row in solutions if twins.get(row[0].behaviour, exploit.behaviour) == exploit.behaviour]
+    return min(held, key=lambda row: row[0].mean_return)
 
 
 def _slack(value: float) -> float:
@@ -179,9 +188,7 @@ class _Batch(NamedTuple):
     """``(T, R)`` bool: the steps that were taken."""
 
 
-def _returns(
-    episodes: Sequence[Episode], reward: RewardFunction, gamma: float, task_weight: float
-) -> dict[str, Array]:
+def _returns(episodes: Sequence[Episode], reward: RewardFunction, gamma: float, task_weight: float) -> dict[str, Array]:
     """Discounted return of each paid part, ``(len(episodes),)`` float64 each, in the order of ``episodes``.
 
     Episodes of like length share a call, so that little is padded and few calls are made.

@@ -101,6 +101,8 @@ def _bounds(space: Any) -> tuple[list[float | None], list[float | None]]:
     if isinstance(space, spaces.MultiDiscrete):
         start = space.start.ravel()
         return start.tolist(), (start + space.nvec.ravel() - 1).tolist()
+    if space.dtype == bool:
+        return [None] * space.low.size, [None] * space.low.size
     return _finite(space.low), _finite(space.high)
 
 

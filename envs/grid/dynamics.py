@@ -23,7 +23,7 @@ _TURN = {LEFT: 3, RIGHT: 1}
 
 @dataclass(slots=True, kw_only=True)
 class World:
-    """``M`` grids as they stand; every tensor has a row for each."""
+    """``M`` grids as they stand; every tensor has a row for each, and stays where it is in memory."""
 
     cells: Tensor
     """``(M, width * height + 7)`` uint8 codes; the grid's own, then those of ``envs.grid.view.EXTRA``."""
@@ -169,6 +169,8 @@ class Dynamics:
     rule: Rule
     targets: Tensor
     """``(P, 2)`` int64: the cells that the rule asks about, for each layout."""
+    size: int
+    """Number of the grid's cells."""
     near: Tensor
     """``((width * height) ** 2,)`` bool: the relation between two cells that the rule asks for, if any."""
 
@@ -185,12 +187,12 @@ class Dynamics:
             won = won & (red.view(-1) == c.DOOR_OPEN + c.RED)
         world.cells.scatter_(1, touched, after)
         turn = torch.add(self.turn.index_select(0, key), world.pose, alpha=16)
-        world.pose = self.moved.index_select(0, turn)
-        world.step = world.step + 1
+        torch.index_select(self.moved, 0, turn, out=world.pose)
+        world.step += 1
         if self.rule in ("go_to", "put_near"):
             target = self.targets.index_select(0, world.layout)[:, 0]
             asked = world.pose >> 2 if self.rule == "go_to" else touched[:, 0]
-            won = won & self.near.index_select(0, asked * round(len(self.near) ** 0.5) + target)
+            won = won & self.near.index_select(0, asked * self.size + target)
         elif self.rule == "memory":
             there = self.targets.index_select(0, world.layout) == (world.pose >> 2)[:, None]
             won, ended = there[:, 0], there.any(1)
@@ -217,6 +219,7 @@ def make_dynamics(rule: Rule, width: int, height: int, *, targets: NDArray[np.in
         moved=tensor(moved.reshape(-1)),
         rule=rule,
         targets=tensor(targets),
+        size=width * height,
         near=_near(rule, width, height).to(device),
     )
 

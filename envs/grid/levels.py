@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import tempfile
+import zipfile
+import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.extractors import grid as extractor
-from envs.grid.cells import encode
+from envs.grid.cells import CODES, encode
 from envs.grid.families import FAMILIES, things
 
 Split = Literal["train", "test"]
@@ -88,7 +90,7 @@ def load_pool(env_id: str, kwargs: dict[str, Any], seeds: range) -> Pool:
     key = hashlib.sha256(json.dumps(told, default=repr).encode()).hexdigest()[:24]
     if key not in _POOLS:
         path = cache_folder() / f"{env_id.rpartition(':')[2].replace('/', '_')}-{key}.npz"
-        pool = _read(path)
+        pool = _read(path, seeds)
         if pool is None:
             pool = make_pool(env_id, kwargs, seeds)
             _write(path, pool)
@@ -132,19 +134,40 @@ def cache_folder() -> Path:
     return (Path(home) if home else Path("~/.cache").expanduser()) / "rewardsmith" / "grid"
 
 
-def _read(path: Path) -> Pool | None:
+def _read(path: Path, seeds: range) -> Pool | None:
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return Pool(**{f.name: arrays[f.name] for f in fields(Pool)})
-    except (OSError, ValueError, KeyError, EOFError):
+            pool = Pool(**{f.name: arrays[f.name] for f in fields(Pool)})
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
+    return pool if _sound(pool, seeds) else None
+
+
+def _sound(pool: Pool, seeds: range) -> bool:
+    """Whether what was read can be a pool of these seeds: all shapes, and nothing points outside its table."""
+    count = len(seeds)
+    if pool.shape.shape != (4,) or not np.array_equal(pool.seed, seeds):
+        return False
+    size = pool.width * pool.height
+    shapes = ((pool.cells, (count, size)), (pool.pose, (count,)), (pool.targets, (count, 2)))
+    if any(a.shape != want for a, want in (*shapes, (pool.named, (count, len(NAMED))))):
+        return False
+    if pool.cells.dtype != np.uint8 or any(a.dtype != np.int64 for a in (pool.pose, pool.targets, pool.named)):
+        return False
+    bounds = ((pool.pose, 4 * size), (pool.targets, size))
+    return bool(np.isin(pool.cells, CODES).all()) and all(a.min() >= 0 and a.max() < top for a, top in bounds)
 
 
 def _write(path: Path, pool: Pool) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
-            np.savez_compressed(part, **{f.name: getattr(pool, f.name) for f in fields(Pool)})
-        Path(part.name).replace(path)
+            part_path = Path(part.name)
+            try:
+                np.savez_compressed(part, **{f.name: getattr(pool, f.name) for f in fields(Pool)})
+            except OSError:
+                part_path.unlink()
+                raise
+        part_path.replace(path)
     except OSError:
         return

@@ -37,15 +37,16 @@ class Ranks:
         """The rank that stands for no object; larger than all others."""
         return 6 * self.cells
 
-    def change(self, there: Tensor, change: Change) -> Tensor:
-        """Ranks ``(M, n)``, ascending, after one cell of each row has changed."""
+    def update(self, there: Tensor, change: Change) -> None:
+        """Bring ranks ``(M, n)``, ascending, up to date in place after one cell of each row has changed."""
         codes = torch.stack([change.before, change.after], 1).to(torch.int32)
         ranks = self.of_code.index_select(0, codes.view(-1)).view(-1, 2) + change.front[:, None]
         gone, came = ranks[:, :1], ranks[:, 1:].clamp(max=self.none)
         kept = there.masked_fill(there == gone, self.none)
         if there.shape[1] == 1:
-            return torch.minimum(kept, came)
-        return torch.cat([kept, came], 1).sort(1).values[:, :-1]
+            torch.minimum(kept, came, out=there)
+        else:
+            there.copy_(torch.cat([kept, came], 1).sort(1).values[:, :-1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +69,7 @@ class StateReader:
     def follow(self, world: World, change: Change) -> None:
         """Bring what is tracked up to date after a step."""
         for kind, ranks in self.ranks.items():
-            world.tracked[kind] = ranks.change(world.tracked[kind], change)
+            ranks.update(world.tracked[kind], change)
         if "cells" in world.tracked:
             drawn = self.types.index_select(0, change.after.to(torch.int32))
             at = self.by_column.index_select(0, change.front)

@@ -70,6 +70,8 @@ class GridVectorEnvironment:
         pool = load_pool(task.env_id, dict(task.env_kwargs), split_seeds(split)) if pool is None else pool
         spec = gymnasium.spec(task.env_id)
         family = FAMILIES[str(spec.entry_point).partition(":")[2]]
+        # Counting the rows to reset costs nothing on a CPU, and would stall any other device.
+        self._by_rows = self._device.type == "cpu"
         self.observation = Observation(kind="grid", size=OBSERVATION_SIZE)
         self.num_envs = len(seeds)
         self._success = task.fitness.success
@@ -101,8 +103,7 @@ class GridVectorEnvironment:
         change = self._dynamics(world, action)
         self._reader.follow(world, change)
         final, ahead = self._view(world.cells, world.pose)
-        read = self._reader.read(world, ahead)
-        after = {name: read[name] if name in read else self._state[name] for name in self._fields}
+        after = self._read(ahead)
         pay = self._pay.index_select(0, world.step)
         reward = torch.where(change.won, pay, torch.zeros_like(pay))
         truncated = (world.step >= self._limit) & ~change.ended
@@ -133,7 +134,14 @@ class GridVectorEnvironment:
     @property
     def layouts(self) -> Tensor:
         """``(M,)`` int64: which layout of the pool each row plays now."""
-        return self._world.layout
+        return self._world.layout.clone()
+
+    def _read(self, ahead: Tensor) -> dict[str, Tensor]:
+        read = self._reader.read(self._world, ahead)
+        if self._by_rows:
+            return {name: read[name] if name in read else self._state[name] for name in self._fields}
+        lasting = {n: v.index_select(0, self._world.layout) for n, v in self._reader.fixed.items()}
+        return {name: read[name] if name in read else lasting[name] for name in self._fields}
 
     def _succeeded(self, won: Tensor, ended: Tensor) -> Tensor:
         if self._success == "reward_positive":
@@ -142,8 +150,8 @@ class GridVectorEnvironment:
 
     def _restart(self, done: Tensor, final: Tensor, after: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Put the next layout where an episode ended; what the next step starts from."""
-        self._episode = self._episode + done
-        if self._device.type == "cpu":
+        self._episode += done
+        if self._by_rows:
             return self._restart_rows(done.nonzero().view(-1), final, after)
         layout = _draw(self._stream, self._episode, len(self._first_observation))
         for mine, first in zip(self._world.tensors(), self._layouts.tensors(), strict=True):
@@ -152,7 +160,7 @@ class GridVectorEnvironment:
         return _choose(done, self._first_observation.index_select(0, layout), final), state
 
     def _restart_rows(self, rows: Tensor, final: Tensor, after: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """As ``_restart``, touching only these rows; needs their number, which costs nothing on a CPU."""
+        """As ``_restart``, touching only these rows."""
         if not len(rows):
             return final, after
         layout = _draw(self._stream[rows], self._episode[rows], len(self._first_observation))

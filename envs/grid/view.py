@@ -2,7 +2,8 @@
 
 The view is handled as seven 64-bit words, one for each column, whose low seven bytes are the codes of the column's
 cells from far to near. So the bits that say "cannot see through" gather into one word, a row of the view is shaded
-by one look-up, and the mask of all 49 cells is a shift and a multiplication.
+by one look-up, and the mask of all 49 cells is a shift and a multiplication. Words and bytes are views of one
+another: machines are little-endian.
 """
 
 from __future__ import annotations

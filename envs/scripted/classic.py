@@ -26,6 +26,8 @@ class Controllers:
     """Whether an episode solves the task, whatever its return."""
     solutions: Mapping[str, Controller]
     exploits: Mapping[str, Controller]
+    twins: Mapping[str, str]
+    """Solutions that lose most of the time limit in one way, and the exploits that lose all of it in that way."""
 
 
 def constant(action: object) -> Controller:
@@ -108,9 +110,10 @@ _MOUNTAIN_CAR = Controllers(
     solved=_reached,
     solutions={
         "fast": _car_push,
-        "slow": delayed(20, constant(1), _car_push),
-        "late": delayed(100, _car_shy(_car_push, 0.45), _car_push),
+        "slow": delayed(115, _car_park(0.44), constant(2)),
+        "late": delayed(140, _car_park(0.44), constant(2)),
     },
+    twins={"late": "park-below-flag"},
     exploits={
         "idle": constant(1),
         "left": constant(0),
@@ -141,13 +144,14 @@ def _cart_balance(swing: float = 0.0, position: float = 1.0) -> Controller:
 _CART_POLE = Controllers(
     solved=_survived,
     solutions={"steady": _cart_balance(), "swaying": _cart_balance(swing=0.5)},
+    twins={},
     exploits={
         "left": constant(0),
         "right": constant(1),
         "alternate": cycle(0, 1),
         "slow-alternate": cycle(0, 0, 1, 1),
         "fall-late": delayed(100, _cart_balance(), constant(1)),
-        "run-off": delayed(30, _cart_balance(), _cart_balance(position=-0.6)),
+        "run-off": delayed(30, _cart_balance(), _cart_balance(position=-2.0)),
     },
 )
 
@@ -174,18 +178,17 @@ def _acrobot_energy(state: State) -> float:
 
 def _acrobot_hold(energy: float) -> Controller:
     """Pump up to an energy, and brake above it."""
-    return lambda state, t: (
-        _acrobot_pump(state, t) if _acrobot_energy(state) < energy else 2 - _acrobot_pump(state, t)
-    )
+    return lambda state, t: _acrobot_pump(state, t) if _acrobot_energy(state) < energy else 2 - _acrobot_pump(state, t)
 
 
 _ACROBOT = Controllers(
     solved=_reached,
     solutions={
         "fast": _acrobot_pump,
-        "slow": delayed(50, constant(1), _acrobot_pump),
-        "late": delayed(200, _acrobot_hold(_FINISHING_ENERGY - 3), _acrobot_pump),
+        "slow": delayed(100, _acrobot_hold(_FINISHING_ENERGY - 3), _acrobot_pump),
+        "late": delayed(300, _acrobot_hold(_FINISHING_ENERGY - 3), _acrobot_pump),
     },
+    twins={"late": "swing-below-goal"},
     exploits={
         "idle": constant(1),
         "one-way": constant(2),
@@ -232,6 +235,7 @@ def _pendulum_hang(where: float) -> Controller:
 _PENDULUM = Controllers(
     solved=_stands,
     solutions={"fast": _pendulum_up(), "slow": _pendulum_up(pump=1.5)},
+    twins={},
     exploits={
         "idle": constant(np.zeros(1, dtype=np.float32)),
         "one-way": constant(np.full(1, 2.0, dtype=np.float32)),

@@ -21,7 +21,8 @@ Played = tuple[Mapping[str, Episode], Mapping[str, Episode]]
 def play(task: TaskSpec, seeds: Iterable[int]) -> Iterator[Played]:
     """From each start, the episodes of the solutions and of the exploits by behaviour.
 
-    A script that came out otherwise than its role says is left out. Raises ``NoPlan`` where the planner does not know how to solve a start.
+    A script that came out otherwise than its role says is left out. Raises ``NoPlan`` where the planner does not know
+    how to solve a start.
     """
     env = make_env(task)
     try:

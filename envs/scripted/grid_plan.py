@@ -239,7 +239,7 @@ def _next_target(world: Any) -> tuple[_Target, bool]:
     if hasattr(world, "targetType") and hasattr(world, "targetColor"):
         for _, thing in things(world):
             if (thing.type, thing.color) == (world.targetType, world.targetColor):
-                return _on(world, thing, PICKUP), True
+                return _on(world, thing, PICKUP, name="target"), True
     if hasattr(world, "target_pos"):
         return _Target(name="target", cell=_cell(world.target_pos), act=DONE), True
     if hasattr(world, "obj"):
@@ -275,12 +275,10 @@ def _doorway(world: Any, cell: Cell) -> bool:
 
 
 def _inside(world: Any, cell: Cell) -> bool:
-    return 0 < cell[0] < world.grid.width - 1 and 0 < cell[1] < world.grid.height - 1
+    return bool(0 < cell[0] < world.grid.width - 1 and 0 < cell[1] < world.grid.height - 1)
 
 
-def moves(
-    world: Any, at: Pose, through: bool = False, without: Cell | None = None
-) -> Iterator[tuple[int, Pose, int]]:
+def moves(world: Any, at: Pose, through: bool = False, without: Cell | None = None) -> Iterator[tuple[int, Pose, int]]:
     """Action, pose and price of every move from a pose."""
     x, y, facing = at
     yield LEFT, (x, y, (facing - 1) % 4), 1
@@ -295,12 +293,12 @@ def moves(
 
 
 def _is_obstacle(thing: Any) -> bool:
-    return thing is not None and ((thing.type == "door" and not thing.is_open) or thing.can_pickup())
+    if thing is None:
+        return False
+    return bool(not thing.is_open) if thing.type == "door" else bool(thing.can_pickup())
 
 
-def _trace(
-    world: Any, start: Pose, end: Pose, came: dict[Pose, tuple[Pose, int]]
-) -> tuple[list[int], list[Cell]]:
+def _trace(world: Any, start: Pose, end: Pose, came: dict[Pose, tuple[Pose, int]]) -> tuple[list[int], list[Cell]]:
     """Actions from ``start`` to ``end``, and the obstacle cells that they walk through, both in order."""
     actions: list[int] = []
     obstacles: list[Cell] = []

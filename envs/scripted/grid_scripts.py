@@ -34,6 +34,9 @@ from envs.scripted.grid_plan import (
 
 Actions = tuple[int, ...]
 
+TWINS = {"late": "spin-before-finish"}
+"""Solutions that lose most of the time limit in one way, and the exploits that lose all of it in that way."""
+
 _SPIN = (LEFT,) * 4
 _LATE_SHARE = 0.6
 
@@ -97,7 +100,7 @@ def exploits(world: Any, plan: Plan, limit: int, seed: int) -> Iterator[tuple[st
         if leg is plan.legs[-1]:
             yield from _before_last(world, plan.actions[:done], limit, seed)
         _advance(world, plan.actions[done : leg.ready])
-        yield from _before(world, plan.actions[: leg.ready], name, leg, begin)
+        yield from _before(world, plan.actions[: leg.ready], name, leg, begin, leg is plan.legs[-1])
         done = leg.ready
         if leg is not plan.legs[-1]:
             _advance(world, plan.actions[leg.ready : leg.end])
@@ -130,10 +133,10 @@ def _from_start(world: Any, limit: int, seed: int) -> Iterator[tuple[str, Script
     yield from _wrong_end(world)
 
 
-def _before(world: Any, prefix: Actions, name: str, leg: Leg, begin: Pose) -> Iterator[tuple[str, Script]]:
+def _before(world: Any, prefix: Actions, name: str, leg: Leg, begin: Pose, last: bool) -> Iterator[tuple[str, Script]]:
     """Standing ready to act, and not acting."""
     yield f"wait-before-{name}", Script(prefix)
-    yield f"spin-before-{name}", Script(prefix, _SPIN)
+    yield TWINS["late"] if last else f"spin-before-{name}", Script(prefix, _SPIN)
     yield f"pace-before-{name}", Script(prefix, _pace(world))
     yield f"come-and-go-{name}", Script(prefix, _there_and_back(world, begin))
     if leg.act != FORWARD and not free(world, front(pose(world))):
@@ -171,17 +174,20 @@ def _into_lava(world: Any, prefix: Actions, name: str) -> Iterator[tuple[str, Sc
 
 def _wrong_end(world: Any) -> Iterator[tuple[str, Script]]:
     """End the episode at once by the wrong act: the blue door first, the thing not asked for."""
-    act = TOGGLE if hasattr(world, "blue_door") else PICKUP if hasattr(world, "targetType") else None
-    for cell, thing in things(world):
-        if act == TOGGLE and thing is world.blue_door:
-            break
-        if act == PICKUP and (thing.type, thing.color) != (world.targetType, world.targetColor):
-            break
-    else:
-        return
-    found = route(world, pose(world), lambda at: front(at) == cell)
-    if act is not None and found is not None:
+    act = TOGGLE if hasattr(world, "blue_door") else PICKUP
+    wrong = [cell for cell, thing in things(world) if _is_wrong(world, thing)]
+    found = route(world, pose(world), lambda at: front(at) in wrong)
+    if found is not None:
         yield "wrong-end", Script((*found[0], act))
+
+
+def _is_wrong(world: Any, thing: Any) -> bool:
+    """Whether acting on this thing first fails the task."""
+    if hasattr(world, "blue_door"):
+        return thing is world.blue_door
+    if hasattr(world, "targetType"):
+        return bool(thing.can_pickup()) and (thing.type, thing.color) != (world.targetType, world.targetColor)
+    return False
 
 
 def _pace(world: Any) -> Actions:
@@ -234,11 +240,8 @@ def _survey(world: Any) -> Actions:
 def _follow(at: Pose, actions: list[int]) -> Pose:
     """Where turns and free steps lead."""
     for action in actions:
-        x, y, facing = at
-        if action == FORWARD:
-            at = (*front(at), facing)
-        else:
-            at = (x, y, (facing + (1 if action == RIGHT else -1)) % 4)
+        turned = (at[2] + {LEFT: -1, RIGHT: 1}.get(action, 0)) % 4
+        at = (*front(at), turned) if action == FORWARD else (at[0], at[1], turned)
     return at
 
 

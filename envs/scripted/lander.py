@@ -70,9 +70,10 @@ LANDERS = Controllers(
     solved=rests_on_pad,
     solutions={
         "fast": autopilot(),
-        "slow": delayed(250, autopilot(hover=1.0), autopilot()),
-        "late": delayed(400, autopilot(hover=1.0), autopilot()),
+        "slow": delayed(250, autopilot(hover=0.6), autopilot()),
+        "late": delayed(400, autopilot(hover=0.6), autopilot()),
     },
+    twins={"slow": "hover-over-pad", "late": "hover-over-pad"},
     exploits={
         "idle": constant(NOTHING),
         "main-engine": constant(MAIN),
@@ -83,7 +84,7 @@ LANDERS = Controllers(
         "fly-up": autopilot(hover=40.0),
         "sway": autopilot(hover=1.5, sway=2.5),
         "up-and-down": _in_turn(120, autopilot(hover=1.0), autopilot(hover=5.0)),
-        "touch-and-go": _in_turn(150, autopilot(hover=1.5), autopilot()),
+        "hop": _on_ground_then(constant(MAIN)),
         "stand-restless": _on_ground_then(cycle(LEFT_ENGINE, RIGHT_ENGINE)),
         "crash-on-pad": delayed(250, autopilot(hover=4.0), constant(NOTHING)),
     },

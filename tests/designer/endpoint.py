@@ -16,7 +16,9 @@ Behaviour = Callable[[Request], Any]
 
 
 class Status:
-    def __init__(self, code: int, headers: dict[str, str] | None = None, body: str = '{"error": {"message": "no"}}') -> None:
+    def __init__(
+        self, code: int, headers: dict[str, str] | None = None, body: str = '{"error": {"message": "no"}}'
+    ) -> None:
         self.code, self.headers, self.body = code, headers or {}, body
 
 

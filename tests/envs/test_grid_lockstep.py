@@ -13,40 +13,43 @@ from envs.extractors import grid as extractor
 from envs.families import action_of, state_of
 from envs.grid.levels import make_pool
 from envs.grid.vector import GridVectorEnvironment, supports
+from envs.scripted.grid_plan import NoPlan, make_plan
 from envs.task import Fitness, TaskSpec
 
 torch.set_num_threads(1)
-FAMILIES = {
-    "MiniGrid-Empty-8x8-v0": 0,
-    "MiniGrid-Empty-Random-5x5-v0": 1,
-    "MiniGrid-DoorKey-5x5-v0": 1,
-    "MiniGrid-DoorKey-8x8-v0": 0,
-    "MiniGrid-FourRooms-v0": 0,
-    "MiniGrid-MultiRoom-N2-S4-v0": 1,
-    "MiniGrid-MultiRoom-N6-v0": 0,
-    "MiniGrid-LavaCrossingS9N1-v0": 0,
-    "MiniGrid-SimpleCrossingS9N2-v0": 0,
-    "MiniGrid-LavaGapS5-v0": 1,
-    "MiniGrid-DistShift1-v0": 0,
-    "MiniGrid-LockedRoom-v0": 0,
-    "MiniGrid-Playground-v0": 0,
-    "MiniGrid-Unlock-v0": 1,
-    "MiniGrid-UnlockPickup-v0": 0,
-    "MiniGrid-BlockedUnlockPickup-v0": 0,
-    "MiniGrid-KeyCorridorS3R1-v0": 1,
-    "MiniGrid-KeyCorridorS4R3-v0": 0,
-    "MiniGrid-ObstructedMaze-1Dlhb-v0": 0,
-    "MiniGrid-ObstructedMaze-Full-v1": 0,
-    "MiniGrid-ObstructedMaze-2Dlhb-v0": 0,
-    "MiniGrid-RedBlueDoors-6x6-v0": 1,
-    "MiniGrid-Fetch-5x5-N2-v0": 1,
-    "MiniGrid-GoToDoor-5x5-v0": 1,
-    "MiniGrid-GoToObject-6x6-N2-v0": 1,
-    "MiniGrid-PutNear-6x6-N2-v0": 1,
-    "MiniGrid-MemoryS7-v0": 1,
-    "MiniGrid-MemoryS13Random-v0": 0,
-}
-"""Environment ids, and the fewest successes that the biased actions must reach in the short run."""
+ENVIRONMENTS = (
+    "Empty-8x8-v0",
+    "Empty-Random-5x5-v0",
+    "DoorKey-5x5-v0",
+    "DoorKey-8x8-v0",
+    "FourRooms-v0",
+    "MultiRoom-N2-S4-v0",
+    "MultiRoom-N6-v0",
+    "LavaCrossingS9N1-v0",
+    "SimpleCrossingS9N2-v0",
+    "LavaGapS5-v0",
+    "DistShift1-v0",
+    "LockedRoom-v0",
+    "Playground-v0",
+    "Unlock-v0",
+    "UnlockPickup-v0",
+    "BlockedUnlockPickup-v0",
+    "KeyCorridorS3R1-v0",
+    "KeyCorridorS4R3-v0",
+    "ObstructedMaze-1Dl-v0",
+    "ObstructedMaze-1Dlhb-v0",
+    "ObstructedMaze-2Dlhb-v1",
+    "ObstructedMaze-Full-v1",
+    "RedBlueDoors-6x6-v0",
+    "Fetch-5x5-N2-v0",
+    "GoToDoor-5x5-v0",
+    "GoToObject-6x6-N2-v0",
+    "PutNear-6x6-N2-v0",
+    "MemoryS7-v0",
+    "MemoryS13Random-v0",
+)
+UNSOLVED = ("Playground-v0", "ObstructedMaze-1Dlhb-v0", "ObstructedMaze-2Dlhb-v1", "ObstructedMaze-Full-v1")
+"""Playground never pays; the planner does not look into boxes, and chance alone does not solve those mazes."""
 
 
 def make_task(env_id: str, **kwargs: Any) -> TaskSpec:
@@ -87,8 +90,8 @@ def flat(obs: dict[str, Any]) -> np.ndarray[Any, Any]:
     return np.append(obs["image"].reshape(-1), np.uint8(obs["direction"]))
 
 
-def biased_actions(observation: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Random, but likely to walk on, and to use what is in front as it wants to be used; sometimes anything."""
+def biased_actions(observation: torch.Tensor, rng: np.random.Generator) -> np.ndarray[Any, Any]:
+    """Random, but likely to walk on and to use what is in front; a quarter of them anything at all."""
     ahead = observation[:, (3 * 7 + 5) * 3].numpy()
     state = observation[:, (3 * 7 + 5) * 3 + 2].numpy()
     likely = np.where(rng.random(len(ahead)) < 0.7, 2, rng.integers(0, 2, len(ahead)))
@@ -96,8 +99,25 @@ def biased_actions(observation: torch.Tensor, rng: np.random.Generator) -> torch
     likely = np.where(ahead == 7, rng.choice([3, 5], len(ahead)), likely)
     likely = np.where((ahead == 4) & (state > 0), 5, likely)
     likely = np.where(ahead == 2, rng.integers(0, 2, len(ahead)), likely)
-    anything = rng.random(len(ahead)) < 0.25
-    return torch.from_numpy(np.where(anything, rng.integers(0, 7, len(ahead)), likely))
+    return np.where(rng.random(len(ahead)) < 0.25, rng.integers(0, 7, len(ahead)), likely)
+
+
+class Planner:
+    """Solutions of layouts, each found once by acting in a real environment."""
+
+    def __init__(self, row: RealRow) -> None:
+        self.row = row
+        self.plans: dict[int, tuple[int, ...]] = {}
+
+    def plan(self, layout: int) -> list[int]:
+        """The actions that solve the layout, last one first; none where the planner knows no solution."""
+        if layout not in self.plans:
+            self.row.start(layout)
+            try:
+                self.plans[layout] = make_plan(self.row.env.unwrapped).actions
+            except NoPlan:
+                self.plans[layout] = ()
+        return list(reversed(self.plans[layout]))
 
 
 def assert_equal(mine: torch.Tensor, real: Any, row: int, what: str) -> None:
@@ -107,12 +127,17 @@ def assert_equal(mine: torch.Tensor, real: Any, row: int, what: str) -> None:
 
 
 def lockstep(task: TaskSpec, *, rows: int, steps: int, layouts: int, seed: int) -> dict[str, int]:
-    """Step both, comparing all; how many successes, terminations and truncations there were."""
+    """Step both, comparing all; how many successes, terminations and truncations there were.
+
+    Half of the rows follow plans that succeed, with a stray action now and then; the others wander.
+    """
     pool = make_pool(task.env_id, dict(task.env_kwargs), range(layouts))
     rng = np.random.default_rng(seed)
     env = GridVectorEnvironment(task, range(seed, seed + rows), pool=pool)
     real = [RealRow(task, pool.seed) for _ in range(rows)]
+    planner = Planner(RealRow(task, pool.seed))
     observation, state = env.reset()
+    plans = [planner.plan(int(layout)) if i % 2 else [] for i, layout in enumerate(env.layouts)]
     for i, row in enumerate(real):
         obs, fields = row.start(int(env.layouts[i]))
         assert_equal(observation, obs, i, "first observation")
@@ -122,7 +147,10 @@ def lockstep(task: TaskSpec, *, rows: int, steps: int, layouts: int, seed: int) 
     counts = {"success": 0, "terminated": 0, "truncated": 0}
     for _ in range(steps):
         action = biased_actions(observation, rng)
-        step = env.step(action)
+        for i, plan in enumerate(plans):
+            if plan and rng.random() > 0.02:
+                action[i] = plan.pop()
+        step = env.step(torch.from_numpy(action))
         for i, row in enumerate(real):
             obs, fields, reward, terminated, truncated = row.step(int(action[i]))
             assert_equal(step.final_observation, obs, i, "observation")
@@ -134,6 +162,7 @@ def lockstep(task: TaskSpec, *, rows: int, steps: int, layouts: int, seed: int) 
                 assert_equal(step.next_state[name], value, i, name)
             if terminated or truncated:
                 obs, fields = row.start(int(env.layouts[i]))
+                plans[i] = planner.plan(int(env.layouts[i])) if i % 2 else []
             assert_equal(step.observation, obs, i, "observation after a reset")
             for name, value in fields.items():
                 assert_equal(step.state[name], value, i, f"{name} after a reset")
@@ -143,17 +172,18 @@ def lockstep(task: TaskSpec, *, rows: int, steps: int, layouts: int, seed: int) 
     return counts
 
 
-@pytest.mark.parametrize("env_id", FAMILIES)
-def test_frames_rewards_endings_and_state_equal_minigrids(env_id: str) -> None:
-    task = make_task(env_id)
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_frames_rewards_endings_and_state_equal_minigrids(name: str) -> None:
+    task = make_task(f"MiniGrid-{name}")
     assert supports(task)
-    counts = lockstep(task, rows=10, steps=250, layouts=40, seed=3)
-    assert counts["success"] >= FAMILIES[env_id]
+    counts = lockstep(task, rows=6, steps=180, layouts=24, seed=3)
+    assert counts["success"] > 0 or name in UNSOLVED
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("env_id", FAMILIES)
-def test_fifty_thousand_steps_equal_minigrids(env_id: str) -> None:
-    counts = lockstep(make_task(env_id), rows=25, steps=2000, layouts=400, seed=11)
-    assert counts["terminated"] + counts["truncated"] > 0
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_fifty_thousand_steps_equal_minigrids(name: str) -> None:
+    counts = lockstep(make_task(f"MiniGrid-{name}"), rows=24, steps=2100, layouts=300, seed=11)
+    assert counts["truncated"] > 0
+    assert counts["success"] > 50 or name in UNSOLVED

@@ -24,12 +24,18 @@ class Honest:
 HONEST: dict[str, Honest] = {}
 
 
-def _add(name: str, fields: dict[str, Shape], action: int, source: str, form: Literal["reward", "latent"] = "reward") -> None:
+def _add(
+    name: str, fields: dict[str, Shape], action: int, source: str, form: Literal["reward", "latent"] = "reward"
+) -> None:
     HONEST[name] = Honest(source=source.strip() + "\n", fields=fields, action=action, form=form)
 
 
 # gymnasium mujoco HalfCheetah: forward velocity minus control cost.
-_add("halfcheetah", {"x": (), "velocity": (9,)}, 6, '''
+_add(
+    "halfcheetah",
+    {"x": (), "velocity": (9,)},
+    6,
+    '''
 import numpy as np
 
 DT = 0.05
@@ -40,17 +46,24 @@ def compute_reward(state, action, next_state):
     forward = (next_state["x"] - state["x"]) / DT
     control = CTRL_COST_WEIGHT * np.sum(np.square(action), axis=1)
     return {"forward": forward, "control": -control}
-''')
+''',
+)
 
 # gymnasium mujoco Ant: forward, healthy and contact terms.
-_add("ant", {"x": (), "z": (), "contact": (14, 6)}, 8, '''
+_add(
+    "ant",
+    {"x": (), "z": (), "contact": (14, 6)},
+    8,
+    """
 import numpy as np
 from typing import Dict
 
 HEALTHY_Z_RANGE = (0.2, 1.0)
 CONTACT_RANGE = (-1.0, 1.0)
 
-def compute_reward(state: Dict[str, np.ndarray], action: np.ndarray, next_state: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
+def compute_reward(
+    state: Dict[str, np.ndarray], action: np.ndarray, next_state: Dict[str, np.ndarray]
+) -> Dict[str, np.ndarray]:
     min_z, max_z = HEALTHY_Z_RANGE
     lo, hi = CONTACT_RANGE
     z = next_state["z"]
@@ -64,10 +77,15 @@ def compute_reward(state: Dict[str, np.ndarray], action: np.ndarray, next_state:
     }
     components["contact"] = -contact_cost
     return components
-''')
+""",
+)
 
 # gymnasium mujoco Hopper: alive while the angle and the height stay in range.
-_add("hopper", {"x": (), "z": (), "angle": ()}, 3, '''
+_add(
+    "hopper",
+    {"x": (), "z": (), "angle": ()},
+    3,
+    """
 import numpy as np
 
 def healthy(z: np.ndarray, angle: np.ndarray) -> np.ndarray:
@@ -81,10 +99,15 @@ def compute_reward(state, action, next_state):
         "velocity": np.where(ok, velocity, 0.0),
         "effort": -1e-3 * np.square(action).sum(-1),
     }
-''')
+""",
+)
 
 # gymnasium mujoco Walker2d: a potential beside the components.
-_add("walker2d", {"z": (), "velocity": ()}, 6, '''
+_add(
+    "walker2d",
+    {"z": (), "velocity": ()},
+    6,
+    """
 import numpy as np
 
 TARGET = 1.25
@@ -95,10 +118,15 @@ def potential(state):
 def compute_reward(state, action, next_state):
     speed = np.minimum(next_state["velocity"], 3.0)
     return {"speed": speed, "effort": -0.001 * np.mean(action ** 2, axis=1)}
-''')
+""",
+)
 
 # gymnasium mujoco Humanoid: centre of mass velocity from masses.
-_add("humanoid", {"com": (3,), "z": ()}, 17, '''
+_add(
+    "humanoid",
+    {"com": (3,), "z": ()},
+    17,
+    """
 import numpy as np
 
 def _in_range(x, low, high):
@@ -107,11 +135,17 @@ def _in_range(x, low, high):
 def compute_reward(state, action, next_state):
     dx, dy, _ = (next_state["com"] - state["com"]).T / 0.015
     upright = 5.0 * _in_range(next_state["z"], 1.0, 2.0)
-    return dict(forward=1.25 * dx, sideways=-0.1 * np.abs(dy), upright=upright, control=-0.1 * np.sum(action * action, axis=1))
-''')
+    control = -0.1 * np.sum(action * action, axis=1)
+    return dict(forward=1.25 * dx, sideways=-0.1 * np.abs(dy), upright=upright, control=control)
+""",
+)
 
 # gymnasium mujoco Reacher: distance to the target, in the exponent and plain.
-_add("reacher", {"fingertip": (2,), "target": (2,)}, 2, '''
+_add(
+    "reacher",
+    {"fingertip": (2,), "target": (2,)},
+    2,
+    """
 import numpy as np
 
 def compute_reward(state, action, next_state):
@@ -123,10 +157,15 @@ def compute_reward(state, action, next_state):
     total = {"dist": reward_dist, "near": reward_near}
     total.update({"ctrl": 0.1 * reward_ctrl})
     return total
-''')
+""",
+)
 
 # gymnasium mujoco Pusher: three weighted distances.
-_add("pusher", {"hand": (3,), "puck": (3,), "goal": (3,)}, 7, '''
+_add(
+    "pusher",
+    {"hand": (3,), "puck": (3,), "goal": (3,)},
+    7,
+    '''
 import numpy as np
 
 WEIGHTS = {"near": 0.5, "push": 1.0, "ctrl": 0.1}
@@ -141,20 +180,30 @@ def compute_reward(state, action, next_state):
     terms["push"] = -WEIGHTS["push"] * dist(next_state["puck"], next_state["goal"])
     terms["ctrl"] = -WEIGHTS["ctrl"] * np.einsum("ij,ij->i", action, action)
     return terms
-''')
+''',
+)
 
 # gymnasium mujoco Swimmer.
-_add("swimmer", {"x": (), "angles": (3,)}, 2, '''
+_add(
+    "swimmer",
+    {"x": (), "angles": (3,)},
+    2,
+    """
 import numpy as np
 
 def compute_reward(state, action, next_state):
     progress = next_state["x"] - state["x"]
     curl = np.abs(next_state["angles"]).max(axis=1)
     return {"progress": 25 * progress, "straight": -0.05 * curl, "effort": -1e-4 * (action**2).sum(1)}
-''')
+""",
+)
 
 # gymnasium mujoco InvertedDoublePendulum: tip distance penalty and velocity penalty.
-_add("double_pendulum", {"tip": (2,), "omega": (2,)}, 1, '''
+_add(
+    "double_pendulum",
+    {"tip": (2,), "omega": (2,)},
+    1,
+    """
 import numpy as np
 
 def compute_reward(state, action, next_state):
@@ -165,10 +214,15 @@ def compute_reward(state, action, next_state):
         "distance": -(0.01 * x ** 2 + (y - 2) ** 2),
         "velocity": -(1e-3 * v1 ** 2 + 5e-3 * v2 ** 2),
     }
-''')
+""",
+)
 
 # gymnasium classic Pendulum: normalised angle, velocity and torque.
-_add("pendulum", {"theta": (), "theta_dot": ()}, 1, '''
+_add(
+    "pendulum",
+    {"theta": (), "theta_dot": ()},
+    1,
+    """
 import math
 import numpy as np
 
@@ -182,10 +236,15 @@ def compute_reward(state, action, next_state):
         "velocity": -0.1 * next_state["theta_dot"]**2,
         "torque": -0.001 * action[..., 0]**2,
     }
-''')
+""",
+)
 
 # gymnasium classic MountainCar: energy shaping, from math import.
-_add("mountaincar", {"position": (), "velocity": ()}, 0, '''
+_add(
+    "mountaincar",
+    {"position": (), "velocity": ()},
+    0,
+    """
 import numpy as np
 from math import pi
 
@@ -199,10 +258,15 @@ def compute_reward(state, action, next_state):
     useful = push_right == moving_right
     phase = np.cos(3 * next_state["position"] + pi / 2)
     return {"pump": useful.astype(float) * 0.1, "height": 0.05 * phase}
-''')
+""",
+)
 
 # gymnasium classic CartPole: margins to the limits.
-_add("cartpole", {"x": (), "theta": (), "x_dot": (), "theta_dot": ()}, 0, '''
+_add(
+    "cartpole",
+    {"x": (), "theta": (), "x_dot": (), "theta_dot": ()},
+    0,
+    """
 import numpy
 
 X_LIMIT, THETA_LIMIT = 2.4, 12 * 2 * numpy.pi / 360
@@ -215,10 +279,15 @@ def compute_reward(state, action, next_state):
     else:
         weight = 0.5
     return {"centre": (1 - weight) * margin_x, "upright": weight * margin_t}
-''')
+""",
+)
 
 # gymnasium classic Acrobot: height of the tip.
-_add("acrobot", {"theta1": (), "theta2": ()}, 0, '''
+_add(
+    "acrobot",
+    {"theta1": (), "theta2": ()},
+    0,
+    """
 from numpy import cos, where
 
 def height(s):
@@ -227,10 +296,15 @@ def height(s):
 def compute_reward(state, action, next_state):
     before, after = height(state), height(next_state)
     return {"climb": after - before, "above": where(after > 1.0, 1.0, 0.0)}
-''')
+""",
+)
 
 # gymnasium box2d LunarLander: shaping by position, speed, tilt, legs; fuel by action code.
-_add("lunarlander", {"position": (2,), "velocity": (2,), "angle": (), "left_leg": "flag", "right_leg": "flag"}, 0, '''
+_add(
+    "lunarlander",
+    {"position": (2,), "velocity": (2,), "angle": (), "left_leg": "flag", "right_leg": "flag"},
+    0,
+    """
 import numpy as np
 
 def shaping(s):
@@ -246,10 +320,15 @@ def compute_reward(state, action, next_state):
     both = next_state["left_leg"] & next_state["right_leg"]
     resting = both & (np.linalg.norm(next_state["velocity"], axis=1) < 0.05)
     return {"shaping": shaping(next_state) - shaping(state), "fuel": -fuel, "resting": np.where(resting, 1.0, 0.0)}
-''')
+""",
+)
 
 # gymnasium box2d BipedalWalker.
-_add("bipedalwalker", {"x": (), "hull_angle": (), "joint_speed": (4,)}, 4, '''
+_add(
+    "bipedalwalker",
+    {"x": (), "hull_angle": (), "joint_speed": (4,)},
+    4,
+    """
 import numpy as np
 
 MOTORS_TORQUE = 80.0
@@ -262,10 +341,15 @@ def compute_reward(state, action, next_state):
         torque += 0.00035 * MOTORS_TORQUE * np.clip(np.abs(action[:, joint]), 0, 1)
     components["torque"] = -torque
     return components
-''')
+""",
+)
 
 # gymnasium toy text FrozenLake, CliffWalking: positions as row and column.
-_add("frozenlake", {"row": "code", "column": "code"}, 0, '''
+_add(
+    "frozenlake",
+    {"row": "code", "column": "code"},
+    0,
+    """
 import numpy as np
 
 GOAL = (3, 3)
@@ -278,10 +362,15 @@ def compute_reward(state, action, next_state):
     cell = np.stack([next_state["row"], next_state["column"]], axis=1)
     in_hole = (cell[:, None, :] == HOLES[None, :, :]).all(axis=2).any(axis=1)
     return {"closer": (manhattan(state) - manhattan(next_state)).astype(np.float32), "hole": -1.0 * in_hole}
-''')
+""",
+)
 
 # minigrid DoorKey: sub-goals through flags and distances.
-_add("doorkey", {"agent": (2,), "key": (2,), "door": (2,), "goal": (2,), "carrying": "code", "door_open": "flag"}, 0, '''
+_add(
+    "doorkey",
+    {"agent": (2,), "key": (2,), "door": (2,), "goal": (2,), "carrying": "code", "door_open": "flag"},
+    0,
+    """
 import numpy as np
 
 KEY = 5
@@ -305,10 +394,15 @@ def compute_reward(state, action, next_state):
         "near_door": np.where(unlocking, 0.05 * to_door, 0.0),
         "near_goal": np.where(next_state["door_open"], 0.05 * to_goal, 0.0),
     }
-''')
+""",
+)
 
 # minigrid DoorKey with memory: each stage is paid once in an episode.
-_add("doorkey_memory", {"agent": (2,), "goal": (2,), "carrying": "code", "door_open": "flag"}, 0, '''
+_add(
+    "doorkey_memory",
+    {"agent": (2,), "goal": (2,), "carrying": "code", "door_open": "flag"},
+    0,
+    """
 import numpy as np
 
 def init_memory(batch_size):
@@ -329,10 +423,15 @@ def compute_reward(state, action, next_state, memory):
     memory["opened"] |= next_state["door_open"]
     memory["best"] = np.minimum(memory["best"], distance)
     return {"key": first_key.astype(np.float32), "door": first_open.astype(np.float32), "gain": 0.1 * gain}, memory
-''')
+""",
+)
 
 # minigrid Empty: potential by distance, time penalty.
-_add("minigrid_empty", {"agent": (2,), "goal": (2,)}, 0, '''
+_add(
+    "minigrid_empty",
+    {"agent": (2,), "goal": (2,)},
+    0,
+    """
 import numpy as np
 
 def potential(state):
@@ -342,10 +441,15 @@ def potential(state):
 def compute_reward(state, action, next_state):
     B = action.shape[0]
     return {"time": np.full(B, -0.01, dtype=np.float32)}
-''')
+""",
+)
 
 # minigrid UnlockPickup, KeyCorridor: facing something, by codes.
-_add("keycorridor", {"front": "code", "carrying": "code", "agent": (2,)}, 0, '''
+_add(
+    "keycorridor",
+    {"front": "code", "carrying": "code", "agent": (2,)},
+    0,
+    '''
 import numpy as np
 
 DOOR, KEY, BALL = 4, 5, 3
@@ -360,10 +464,15 @@ def compute_reward(state, action, next_state):
     moved = np.any(next_state["agent"] != state["agent"], axis=1)
     rewards["moved"] = 0.01 * moved
     return rewards
-''')
+''',
+)
 
 # minigrid LavaCrossing: distance to the nearest lava cell with a soft minimum.
-_add("lavacrossing", {"agent": (2,), "lava": (4, 2), "goal": (2,)}, 0, '''
+_add(
+    "lavacrossing",
+    {"agent": (2,), "lava": (4, 2), "goal": (2,)},
+    0,
+    """
 import numpy as np
 
 def compute_reward(state, action, next_state):
@@ -371,12 +480,18 @@ def compute_reward(state, action, next_state):
     nearest = np.min(gaps, axis=1)
     soft = -np.log(np.exp(-gaps).sum(axis=1))
     risk = np.maximum(0.0, 1.5 - nearest)
-    closer = np.linalg.norm(state["agent"] - state["goal"], axis=1) - np.linalg.norm(next_state["agent"] - next_state["goal"], axis=1)
+    closer = np.linalg.norm(state["agent"] - state["goal"], axis=1)
+    closer = closer - np.linalg.norm(next_state["agent"] - next_state["goal"], axis=1)
     return {"risk": -0.1 * risk, "soft": 0.01 * np.tanh(soft), "closer": closer}
-''')
+""",
+)
 
 # minigrid FourRooms: exploration by new cells, with a visit map in memory.
-_add("fourrooms_explore", {"agent": (2,)}, 0, '''
+_add(
+    "fourrooms_explore",
+    {"agent": (2,)},
+    0,
+    """
 import numpy as np
 
 SIZE = 19
@@ -391,22 +506,33 @@ def compute_reward(state, action, next_state, memory):
     new = ~visited[rows, cell[:, 0], cell[:, 1]]
     visited[rows, cell[:, 0], cell[:, 1]] = True
     return {"new_cell": 0.02 * new.astype(np.float32)}, {"visited": visited}
-''')
+""",
+)
 
 # IsaacGymEnvs Cartpole: pole angle, velocities, and a reset penalty.
-_add("isaac_cartpole", {"pole_angle": (), "pole_vel": (), "cart_vel": (), "cart_pos": ()}, 1, '''
+_add(
+    "isaac_cartpole",
+    {"pole_angle": (), "pole_vel": (), "cart_vel": (), "cart_pos": ()},
+    1,
+    """
 import numpy as np
 
 def compute_reward(state, action, next_state):
     pole_angle = next_state["pole_angle"]
-    reward = 1.0 - pole_angle * pole_angle - 0.01 * np.abs(next_state["cart_vel"]) - 0.005 * np.abs(next_state["pole_vel"])
+    reward = 1.0 - pole_angle * pole_angle
+    reward += -0.01 * np.abs(next_state["cart_vel"]) - 0.005 * np.abs(next_state["pole_vel"])
     reward = np.where(np.abs(next_state["cart_pos"]) > 3.0, np.ones_like(reward) * -2.0, reward)
     reward = np.where(np.abs(pole_angle) > np.pi / 2, np.ones_like(reward) * -2.0, reward)
     return {"balance": reward}
-''')
+""",
+)
 
 # IsaacGymEnvs Ant: heading and up terms with a threshold.
-_add("isaac_ant", {"up": (), "heading": (), "torso_z": (), "dof_vel": (8,), "dof_at_limit": (8,), "target_gap": ()}, 8, '''
+_add(
+    "isaac_ant",
+    {"up": (), "heading": (), "torso_z": (), "dof_vel": (8,), "dof_at_limit": (8,), "target_gap": ()},
+    8,
+    """
 import numpy as np
 
 heading_weight, up_weight = 0.5, 0.1
@@ -432,10 +558,15 @@ def compute_reward(state, action, next_state):
         "limits": -0.1 * limits,
         "fallen": -2.0 * fallen,
     }
-''')
+""",
+)
 
 # IsaacGymEnvs ShadowHand, AllegroHand: rotation distance of quaternions through helpers.
-_add("isaac_shadowhand", {"object_rot": (4,), "target_rot": (4,), "object_pos": (3,), "target_pos": (3,)}, 20, '''
+_add(
+    "isaac_shadowhand",
+    {"object_rot": (4,), "target_rot": (4,), "object_pos": (3,), "target_pos": (3,)},
+    20,
+    """
 import numpy as np
 
 def quat_conjugate(q):
@@ -467,23 +598,34 @@ def compute_reward(state, action, next_state):
         "action": -0.0002 * np.sum(action ** 2, axis=-1),
         "bonus": 250.0 * success,
     }
-''')
+""",
+)
 
 # IsaacGymEnvs BallBalance.
-_add("isaac_ballbalance", {"ball_pos": (3,), "ball_vel": (3,)}, 3, '''
+_add(
+    "isaac_ballbalance",
+    {"ball_pos": (3,), "ball_vel": (3,)},
+    3,
+    """
 import numpy as np
 
 def compute_reward(state, action, next_state):
     pos, vel = next_state["ball_pos"], next_state["ball_vel"]
-    ball_dist = np.sqrt(pos[..., 0] * pos[..., 0] + (pos[..., 2] - 0.7) * (pos[..., 2] - 0.7) + pos[..., 1] * pos[..., 1])
+    height = (pos[..., 2] - 0.7) * (pos[..., 2] - 0.7)
+    ball_dist = np.sqrt(pos[..., 0] * pos[..., 0] + height + pos[..., 1] * pos[..., 1])
     ball_speed = np.sqrt((vel ** 2).sum(-1))
     pos_reward = 1.0 / (1.0 + ball_dist)
     speed_reward = 1.0 / (1.0 + ball_speed)
     return {"stable": pos_reward * speed_reward}
-''')
+""",
+)
 
 # IsaacGymEnvs Quadcopter and Ingenuity.
-_add("isaac_quadcopter", {"root_pos": (3,), "root_quat": (4,), "root_angvel": (3,)}, 12, '''
+_add(
+    "isaac_quadcopter",
+    {"root_pos": (3,), "root_quat": (4,), "root_angvel": (3,)},
+    12,
+    """
 import numpy as np
 
 TARGET = np.array([0.0, 0.0, 1.0], dtype=np.float32)
@@ -500,10 +642,15 @@ def compute_reward(state, action, next_state):
     spinnage = np.abs(next_state["root_angvel"][..., 2])
     spin_reward = 1.0 / (1.0 + spinnage * spinnage)
     return {"position": pos_reward, "up": pos_reward * up_reward, "spin": pos_reward * spin_reward}
-''')
+""",
+)
 
 # IsaacGymEnvs FrankaCabinet: several nested conditions.
-_add("isaac_frankacabinet", {"grasp": (3,), "handle": (3,), "drawer": (), "left": (3,), "right": (3,)}, 9, '''
+_add(
+    "isaac_frankacabinet",
+    {"grasp": (3,), "handle": (3,), "drawer": (), "left": (3,), "right": (3,)},
+    9,
+    """
 import numpy as np
 
 def compute_reward(state, action, next_state):
@@ -515,11 +662,17 @@ def compute_reward(state, action, next_state):
     around = np.where(left_z > handle_z, np.where(right_z < handle_z, 0.5, 0.0), 0.0)
     opened = next_state["drawer"] * around + next_state["drawer"]
     bonus = sum(np.where(next_state["drawer"] > level, 0.25, 0.0) for level in (0.01, 0.2, 0.39))
-    return {"reach": 2.0 * dist_reward, "around": 0.125 * around, "open": 10 * opened, "bonus": bonus, "act": -7.5 * 0.001 * (action ** 2).sum(axis=1)}
-''')
+    act = -7.5 * 0.001 * (action ** 2).sum(axis=1)
+    return {"reach": 2.0 * dist_reward, "around": 0.125 * around, "open": 10 * opened, "bonus": bonus, "act": act}
+""",
+)
 
 # IsaacGymEnvs Anymal: exponential tracking of commands.
-_add("isaac_anymal", {"lin_vel": (2,), "ang_vel": (), "command": (3,), "torque": (12,)}, 12, '''
+_add(
+    "isaac_anymal",
+    {"lin_vel": (2,), "ang_vel": (), "command": (3,), "torque": (12,)},
+    12,
+    """
 import numpy as np
 
 SCALES = {"lin_vel_xy": 1.0, "ang_vel_z": 0.5, "torque": -2.5e-5}
@@ -534,10 +687,15 @@ def compute_reward(state, action, next_state):
         "torque": np.sum(np.square(next_state["torque"]), axis=1),
     }
     return {name: SCALES[name] * value for name, value in raw.items()}
-''')
+""",
+)
 
 # IsaacGymEnvs FrankaCubeStack: maximum of staged rewards.
-_add("isaac_cubestack", {"eef": (3,), "a": (3,), "b": (3,), "a_height": ()}, 7, '''
+_add(
+    "isaac_cubestack",
+    {"eef": (3,), "a": (3,), "b": (3,), "a_height": ()},
+    7,
+    """
 import numpy as np
 
 def compute_reward(state, action, next_state):
@@ -550,10 +708,15 @@ def compute_reward(state, action, next_state):
     best = np.maximum.reduce([reach, align])
     total = np.where(stacked, 16.0, 0.1 * best + 1.5 * lifted + 2.0 * align)
     return {"stack": total}
-''')
+""",
+)
 
 # Eureka's style of answer: temperatures, exponentials, a component for each term.
-_add("eureka_temperatures", {"object_rot": (4,), "goal_rot": (4,), "angvel": (3,)}, 16, '''
+_add(
+    "eureka_temperatures",
+    {"object_rot": (4,), "goal_rot": (4,), "angvel": (3,)},
+    16,
+    """
 import numpy as np
 import math
 from typing import Tuple, Dict
@@ -574,10 +737,15 @@ def compute_reward(state, action, next_state):
         "angvel_penalty": -0.1 * angvel_penalty,
     }
     return reward_components
-''')
+""",
+)
 
 # Eureka pen spinning and DrEureka globe walking: reward through normalised penalties.
-_add("dreureka_globe", {"base_height": (), "projected_gravity": (3,), "joint_pos": (12,), "default_pos": (12,)}, 12, '''
+_add(
+    "dreureka_globe",
+    {"base_height": (), "projected_gravity": (3,), "joint_pos": (12,), "default_pos": (12,)},
+    12,
+    """
 import numpy as np
 
 TERMS = ["height", "orientation", "pose", "smooth"]
@@ -589,10 +757,15 @@ def compute_reward(state, action, next_state):
     smooth = np.abs(next_state["joint_pos"] - state["joint_pos"]).mean(axis=1)
     values = [np.exp(-20 * height_error), np.exp(-5 * tilt), -0.2 * pose, -0.1 * smooth]
     return dict(zip(TERMS, values))
-''')
+""",
+)
 
 # Text2Reward, ManiSkill PickCube: stages by conditions over rows.
-_add("text2reward_pickcube", {"tcp": (3,), "cube": (3,), "goal": (3,), "grasped": "flag"}, 7, '''
+_add(
+    "text2reward_pickcube",
+    {"tcp": (3,), "cube": (3,), "goal": (3,), "grasped": "flag"},
+    7,
+    """
 import numpy as np
 
 def compute_reward(state, action, next_state):
@@ -607,10 +780,15 @@ def compute_reward(state, action, next_state):
         "placing": np.where(grasped, placing, 0),
         "success": np.select([at_goal & grasped, at_goal], [5.0, 1.0], default=0.0),
     }
-''')
+""",
+)
 
 # metaworld reach: a long-tail tolerance around the target.
-_add("metaworld_reach", {"hand": (3,), "target": (3,), "start": (3,)}, 4, '''
+_add(
+    "metaworld_reach",
+    {"hand": (3,), "target": (3,), "start": (3,)},
+    4,
+    '''
 import numpy as np
 
 def tolerance(x, upper, margin, value_at_margin=0.1):
@@ -623,10 +801,15 @@ def compute_reward(state, action, next_state):
     distance = np.linalg.norm(next_state["hand"] - next_state["target"], axis=-1)
     margin = np.linalg.norm(next_state["start"] - next_state["target"], axis=-1)
     return {"in_place": 10.0 * tolerance(distance, 0.05, margin)}
-''')
+''',
+)
 
 # metaworld drawer-close and hamacher product.
-_add("metaworld_drawer", {"tcp": (3,), "handle": (3,), "target": (3,), "gripper": ()}, 4, '''
+_add(
+    "metaworld_drawer",
+    {"tcp": (3,), "handle": (3,), "target": (3,), "gripper": ()},
+    4,
+    """
 import numpy as np
 
 def hamacher_product(a, b):
@@ -642,10 +825,15 @@ def compute_reward(state, action, next_state):
     closed = gaussian(np.linalg.norm(next_state["handle"] - next_state["target"], axis=1), sigma=0.3)
     grip = np.clip(next_state["gripper"], 0.0, 1.0)
     return {"close": 10 * hamacher_product(reach, closed), "grip": grip * 0.2}
-''')
+""",
+)
 
 # metaworld button-press: conditional expression on a constant and a chained where.
-_add("metaworld_button", {"tcp": (3,), "button": (3,), "pressed": ()}, 4, '''
+_add(
+    "metaworld_button",
+    {"tcp": (3,), "button": (3,), "pressed": ()},
+    4,
+    """
 import numpy as np
 
 PRECISE = True
@@ -655,10 +843,15 @@ def compute_reward(state, action, next_state):
     d = np.linalg.norm(next_state["tcp"] - next_state["button"], axis=1)
     near = np.where(d < RADIUS, 1.0, np.exp(-(d - RADIUS) / 0.3))
     return {"near": 2.0 * near, "pressed": 8.0 * np.clip(next_state["pressed"], 0, 1) * (d < 0.1)}
-''')
+""",
+)
 
 # DeepMind Control cheetah run and walker stand: products of tolerances.
-_add("dmc_walker", {"height": (), "upright": (), "speed": ()}, 6, '''
+_add(
+    "dmc_walker",
+    {"height": (), "upright": (), "speed": ()},
+    6,
+    """
 import numpy as np
 
 def linear_tolerance(x, low, margin):
@@ -671,20 +864,30 @@ def compute_reward(state, action, next_state):
     stand = (3 * standing + upright) / 4
     move = linear_tolerance(next_state["speed"], low=1.0, margin=0.5)
     return {"stand": stand, "move": stand * (5 * move + 1) / 6}
-''')
+""",
+)
 
 # DeepMind Control finger spin and reacher: any and all.
-_add("dmc_finger", {"velocity": (3,), "touch": (2,)}, 2, '''
+_add(
+    "dmc_finger",
+    {"velocity": (3,), "touch": (2,)},
+    2,
+    """
 import numpy as np
 
 def compute_reward(state, action, next_state):
     spinning = (next_state["velocity"][:, 2] <= -15.0)
     touching = np.any(next_state["touch"] > 0, axis=1)
     return {"spin": spinning.astype("float32"), "touch": 0.1 * touching, "speed": -0.01 * next_state["velocity"][:, -1]}
-''')
+""",
+)
 
 # highway-env: speed, collision, right lane.
-_add("highway", {"speed": (), "lane": "code", "crashed": "flag"}, 0, '''
+_add(
+    "highway",
+    {"speed": (), "lane": "code", "crashed": "flag"},
+    0,
+    """
 import numpy as np
 
 CONFIG = {
@@ -704,10 +907,15 @@ def compute_reward(state, action, next_state):
         "right_lane": CONFIG["right_lane_reward"] * next_state["lane"] / max(5, 1),
         "high_speed": CONFIG["high_speed_reward"] * np.clip(scaled_speed, 0, 1),
     }
-''')
+""",
+)
 
 # LaRe mujoco: latent factors of a transition.
-_add("lare_factors", {"x": (), "z": (), "velocity": (6,), "angle": ()}, 6, '''
+_add(
+    "lare_factors",
+    {"x": (), "z": (), "velocity": (6,), "angle": ()},
+    6,
+    """
 import numpy as np
 
 def compute_latent(state, action, next_state):
@@ -723,10 +931,16 @@ def compute_latent(state, action, next_state):
         "smoothness": smoothness,
         "height": height,
     }
-''', "latent")
+""",
+    "latent",
+)
 
 # LaRe multi-agent particle: pairwise distances to landmarks and collisions.
-_add("lare_mpe", {"agents": (3, 2), "landmarks": (3, 2)}, 0, '''
+_add(
+    "lare_mpe",
+    {"agents": (3, 2), "landmarks": (3, 2)},
+    0,
+    """
 import numpy as np
 
 def pairwise(a, b):
@@ -740,10 +954,16 @@ def compute_latent(state, action, next_state):
     factors = {f"landmark_{i}": to_landmarks[:, :, i].min(axis=1) for i in range(n)}
     factors["crowding"] = (upper < 0.3).sum(axis=1) - n
     return factors
-''', "latent")
+""",
+    "latent",
+)
 
 # CARD and Auto MC-Reward style: guards against division by zero, errstate, f-strings in names.
-_add("guarded_division", {"hand": (3,), "cube": (3,), "joints": (4,)}, 4, '''
+_add(
+    "guarded_division",
+    {"hand": (3,), "cube": (3,), "joints": (4,)},
+    4,
+    '''
 from __future__ import annotations
 import numpy as np
 
@@ -760,10 +980,15 @@ def compute_reward(state, action, next_state):
     for i in range(next_state["joints"].shape[1]):
         components[f"joint_{i}"] = -0.01 * np.abs(next_state["joints"][:, i])
     return components
-''')
+''',
+)
 
 # HRDL and REvolve driving: a smooth window and a lookup table by action code.
-_add("revolve_driving", {"speed": (), "lane_offset": (), "gap": ()}, 0, '''
+_add(
+    "revolve_driving",
+    {"speed": (), "lane_offset": (), "gap": ()},
+    0,
+    """
 import numpy as np
 
 COST_OF_ACTION = np.array([0.0, 0.02, 0.02, 0.05, 0.1, 0.0, 0.0])
@@ -780,10 +1005,15 @@ def compute_reward(state, action, next_state):
     centred = np.exp(-offset ** 2 / (2 * 0.5 ** 2))
     safe_gap = np.clip(next_state["gap"] / np.maximum(next_state["speed"], 1.0), 0.0, 2.0)
     return {"speed": speed_ok, "centre": centred, "gap": 0.5 * safe_gap, "action": -cost}
-''')
+""",
+)
 
 # L2R quadruped: heights of feet through stack, mean, std and median.
-_add("l2r_quadruped", {"feet": (4, 3), "base": (3,)}, 12, '''
+_add(
+    "l2r_quadruped",
+    {"feet": (4, 3), "base": (3,)},
+    12,
+    """
 import numpy as np
 
 def compute_reward(state, action, next_state):
@@ -795,10 +1025,15 @@ def compute_reward(state, action, next_state):
     spread = sorted_heights[:, -1] - sorted_heights[:, 0]
     speed = (next_state["base"] - state["base"])[:, 0] / 0.02
     return {"speed": speed, "even": -uneven, "lift": 0.1 * lifted, "spread": -0.05 * spread}
-''')
+""",
+)
 
 # Crafter-like counters: a loop over items with dict get, isinstance and a nested function.
-_add("crafter_items", {"inventory": (6,), "health": ()}, 0, '''
+_add(
+    "crafter_items",
+    {"inventory": (6,), "health": ()},
+    0,
+    """
 import numpy as np
 
 ITEMS = ("wood", "stone", "coal", "iron", "diamond", "drink")
@@ -817,10 +1052,15 @@ def compute_reward(state, action, next_state):
     lost = np.minimum(next_state.get("health") - state["health"], 0)
     rewards["health"] = 0.1 * lost
     return rewards
-''')
+""",
+)
 
 # Potential with memory of the best distance, Pendulum-like swing counter.
-_add("swing_counter", {"theta": (), "theta_dot": ()}, 1, '''
+_add(
+    "swing_counter",
+    {"theta": (), "theta_dot": ()},
+    1,
+    """
 import numpy as np
 import math
 
@@ -838,10 +1078,15 @@ def compute_reward(state, action, next_state, memory):
     components = {"held": 0.01 * np.minimum(held, 50), "early": decay * upright, "effort": -0.001 * action[:, 0] ** 2}
     memory = {"steps": steps, "held": held}
     return components, memory
-''')
+""",
+)
 
 # A model's answer with much ceremony: typed constants, docstrings, asarray, early return by a constant.
-_add("ceremonious", {"pos": (2,), "goal": (2,), "speed": ()}, 2, '''
+_add(
+    "ceremonious",
+    {"pos": (2,), "goal": (2,), "speed": ()},
+    2,
+    '''
 """Reward for reaching the goal.
 
 The agent should reach the goal quickly and smoothly.
@@ -880,4 +1125,5 @@ def compute_reward(
         "smooth": smooth,
         "slow_down": slow_down,
     }
-''')
+''',
+)

@@ -1,0 +1,218 @@
+"""The designer that needs no language model: a LiteLLM provider whose replies come from rules, not from a network.
+
+It answers the very prompts that a model would get, by the facts in their last fenced JSON block, in the same JSON.
+It is a baseline: it knows no task, composes programs from the state schema and changes the best of them. Replies
+depend on the facts alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from designer import offline_steps as steps
+from designer import offline_terms as terms
+from designer.offline_critic import analyze, critique
+from designer.offline_schema import Landscape, read
+
+PROVIDER = "offline"
+MODEL = "offline/rewardsmith"
+_FACTS = re.compile(r"## Facts\s*```json\s*(.*?)```", re.DOTALL)
+_PLAN = re.compile(r"^# plan: (\{.*\})$", re.MULTILINE)
+
+Plan = steps.StepsPlan | terms.TermsPlan
+
+
+class Offer(NamedTuple):
+    """A program and what it is about."""
+
+    plan: Plan
+    idea: str
+    source: str
+
+
+class Composer:
+    """Everything that can be composed for one task; a pure function of its facts."""
+
+    def __init__(self, facts: Mapping[str, Any]) -> None:
+        task = facts["task"]
+        description = str(task["description"])
+        self._action = str(task.get("action", ""))
+        self._potentials = float(task["task_weight"]) > 0
+        self._landscape: Landscape = read(facts["state"], description)
+        self._terms = terms.offers(facts["state"], description, self._landscape)
+        main = any(not m.spare for m in self._landscape.milestones)
+        places = bool(self._landscape.mover and self._landscape.final)
+        coded = bool(self._landscape.small) and (self._landscape.mover is not None or not self._terms)
+        self.by_steps = self._potentials and coded and (main or places)
+
+    def offer(self, plan: Plan) -> Offer:
+        """The plan as a program. Its first line holds the plan, so that it can be changed later."""
+        if isinstance(plan, steps.StepsPlan):
+            idea, body = steps.idea(plan), steps.render(plan, self._landscape)
+        else:
+            idea, body = terms.idea(plan), terms.render(plan, self._action)
+        return Offer(plan, idea, f"# plan: {json.dumps(plan.to_json())}\n{body}")
+
+    def enumerate(self, chance: random.Random) -> Iterator[Plan]:
+        """Plans from nothing, the most plausible first."""
+        if self.by_steps:
+            yield from steps.enumerate_plans(self._landscape, chance)
+        yield from terms.enumerate_plans(self._terms, self._potentials, chance)
+
+    def parse(self, source: str) -> Plan | None:
+        """The plan of an earlier program, None where it was written by someone else."""
+        found = _PLAN.search(source)
+        if found is None:
+            return None
+        try:
+            told = json.loads(found[1])
+        except ValueError:
+            return None
+        return steps.plan_from_json(told, self._landscape) or terms.plan_from_json(
+            told, self._terms, self._potentials
+        )
+
+    def mutate(self, plan: Plan, level: str, chance: random.Random) -> Iterator[Plan]:
+        """Neighbours of a plan."""
+        if isinstance(plan, steps.StepsPlan):
+            yield from steps.mutate(plan, self._landscape, level, chance)
+        else:
+            yield from terms.mutate(plan, self._terms, self._potentials, level, chance)
+
+    def improve(self, best: Sequence[Plan], level: str, chance: random.Random) -> Iterator[Plan]:
+        """What to try after the best programs so far: their neighbours in turn, and their crossings."""
+        if level == "rebuild":
+            yield from self.enumerate(chance)
+        streams = [self.mutate(plan, level, chance) for plan in best[:2]]
+        if len(best) > 1 and isinstance(best[0], steps.StepsPlan) and isinstance(best[1], steps.StepsPlan):
+            yield steps.combine(best[0], best[1])
+            yield steps.combine(best[1], best[0])
+        while streams:
+            for stream in list(streams):
+                plan = next(stream, None)
+                if plan is None:
+                    streams.remove(stream)
+                else:
+                    yield plan
+        yield from self.enumerate(chance)
+
+
+def design(request: Mapping[str, Any], seed: int) -> dict[str, str]:
+    """A program for the facts: ``{"idea", "code"}``. The slot's candidate picks from one list of distinct programs.
+
+    In a round of repair it is a plainer version of what was refused.
+    """
+    composer = Composer(request)
+    slot = request["slot"]
+    earlier = request.get("programs") or []
+    known = {str(program.get("source")) for program in earlier} | {""}
+    tried = {_words(idea) for idea in request.get("tried") or []}
+    refused = request.get("refused")
+    chance = random.Random(f"{seed}/{slot['iteration']}")
+    if refused:
+        known.add(str(refused.get("source")))
+        plans = _repairs(composer, str(refused.get("source")), int(slot["candidate"]), int(slot["round"]), chance)
+        place = 0
+    else:
+        best = [p for p in (composer.parse(str(e.get("source"))) for e in _best(earlier)) if p is not None]
+        plans = composer.improve(best, _level(request), chance) if best else composer.enumerate(chance)
+        place = int(slot["candidate"])
+    fresh: list[Offer] = []
+    every: list[Offer] = []
+    for plan in plans:
+        offer = composer.offer(plan)
+        if offer.source not in known:
+            known.add(offer.source)
+            every.append(offer)
+            if _words(offer.idea) not in tried:
+                fresh.append(offer)
+        if len(fresh) > place:
+            break
+    chosen = fresh[place] if len(fresh) > place else every[place % len(every)]
+    return {"idea": chosen.idea, "code": chosen.source}
+
+
+def _repairs(
+    composer: Composer, source: str, candidate: int, rounds: int, chance: random.Random
+) -> Iterator[Plan]:
+    """Plainer versions of a refused program, then programs from far down the list."""
+    plan = composer.parse(source)
+    if isinstance(plan, steps.StepsPlan):
+        plain: list[Plan] = list(steps.simpler(plan))
+        yield from plain[(rounds - 1) % max(1, len(plain)) :]
+    elif isinstance(plan, terms.TermsPlan):
+        plain = list(terms.simpler(plan))
+        yield from plain[(rounds - 1) % max(1, len(plain)) :]
+    rest = list(composer.enumerate(chance))
+    start = (7 + 3 * candidate + rounds) % len(rest)
+    yield from (*rest[start:], *rest[:start])
+
+
+def _best(earlier: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Earlier programs that were trained, best first as they came."""
+    return [program for program in earlier if program.get("fitness") is not None]
+
+
+def _level(request: Mapping[str, Any]) -> str:
+    """What kind of change the analysis asks for; ``rebuild`` only while nothing beats the native reward."""
+    analysis = request.get("analysis") or {}
+    level = analysis.get("level") or (analysis.get("change") or {}).get("level") or "scale"
+    best = _best(request.get("programs") or [])
+    native = best[0].get("native_fitness") if best else None
+    if level == "rebuild" and best and native is not None and best[0]["fitness"] > native:
+        return "structure"
+    return str(level)
+
+
+def _words(text: Any) -> str:
+    return " ".join(str(text).split())
+
+
+def reply(messages: Sequence[Mapping[str, Any]]) -> str:
+    """The reply to chat messages as JSON text. Raises ValueError where they hold no facts of ours."""
+    for message in reversed(messages):
+        blocks = _FACTS.findall(str(message.get("content") or ""))
+        if message.get("role") != "assistant" and blocks:
+            return json.dumps(_answer(json.loads(blocks[-1])))
+    raise ValueError("the prompt holds no fenced JSON under '## Facts'")
+
+
+def _answer(facts: Mapping[str, Any]) -> dict[str, Any]:
+    if facts["role"] == "designer":
+        return dict(design(facts, int(facts["slot"].get("seed", 0))))
+    return critique(facts) if facts["role"] == "critic" else analyze(facts)
+
+
+def register() -> None:
+    """Make ``litellm.completion(model="offline/...")`` answer from here; once is enough, again does no harm."""
+    # Without this LiteLLM fetches a price list from the network while it is imported.
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    import litellm
+    from litellm.llms.custom_llm import CustomLLM
+    from litellm.types.utils import Choices, Message, ModelResponse, Usage
+
+    if any(entry["provider"] == PROVIDER for entry in litellm.custom_provider_map):
+        return
+
+    class OfflineModel(CustomLLM):
+        """Answers without a network."""
+
+        def completion(self, *args: Any, **kwargs: Any) -> Any:
+            """One reply to ``messages``."""
+            messages = kwargs["messages"] if "messages" in kwargs else args[1]
+            text = reply(messages)
+            asked = sum(len(str(message.get("content") or "")) for message in messages)
+            usage = Usage(
+                prompt_tokens=asked // 4,
+                completion_tokens=len(text) // 4,
+                total_tokens=asked // 4 + len(text) // 4,
+            )
+            choice = Choices(index=0, finish_reason="stop", message=Message(content=text, role="assistant"))
+            return ModelResponse(model=MODEL, choices=[choice], usage=usage)
+
+    litellm.custom_provider_map.append({"provider": PROVIDER, "custom_handler": OfflineModel()})

@@ -1,0 +1,181 @@
+"""Each wall by itself: the lock without a jail, the jail without the lock, and the jail for an ordinary user."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sandbox.bootstrap import FLAGS, STARTER, environment, first_message
+from sandbox.errors import CandidateError
+from sandbox.host import JailedService, Worker
+from sandbox.link import PipeLink
+from sandbox.lock import COMPUTE, compute_filter
+from sandbox.program import RewardProgram
+from sandbox.service import Answer
+from tests.attacks.corpus import ATTACKS, PRELOAD, PRELUDE, Attack
+from tests.sandbox.canaries import Canaries, example_call, watching
+
+ROOT = Path(__file__).parents[2]
+CALL = example_call()
+BENIGN = RewardProgram(PRELUDE + "def compute_reward(s, a, n):\n    return {'r': n['x'][:, 0]}\n")
+# Without a process namespace of its own a signal to everybody would be stopped by the lock alone: tried last of all.
+ESCAPES = [a for a in ATTACKS if a.family in ("esc", "exf", "lib") and a.id != "exf-dockersock"]
+
+
+@pytest.fixture(scope="module")
+def canaries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Canaries]:
+    with watching(tmp_path_factory.mktemp("canaries")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def unjailed() -> Iterator[JailedService]:
+    """The worker as a plain process: only the lock stands."""
+
+    def start(hash_seed: int) -> Worker:
+        pipe = subprocess.PIPE
+        env = environment(hash_seed)
+        command = [sys.executable, *FLAGS, "-c", STARTER]
+        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=env, bufsize=0)
+        worker = Worker(PipeLink(process), None)
+        packages = str(Path(np.__file__).parent.parent)
+        options = {"preload": list(PRELOAD), "paths": [packages], "inputs": None}
+        worker.link.write(memoryview(first_message("sandbox.zygote", options)), time.monotonic() + 30)
+        return worker
+
+    with JailedService(BENIGN, start, memory=256 << 20) as service:
+        yield service
+
+
+@pytest.mark.parametrize("attack", ESCAPES, ids=lambda attack: attack.id)
+def test_the_lock_alone_contains_it(attack: Attack, unjailed: JailedService, canaries: Canaries) -> None:
+    unjailed.program = RewardProgram(canaries.fill(attack.source))
+    answer: Answer | None = None
+    message = ""
+    try:
+        answer = unjailed.evaluate(CALL, deadline=2.0)
+    except CandidateError as error:
+        message = error.violation.message
+    assert not canaries.leaked(answer, message)
+    assert canaries.touched() == []
+    unjailed.program = BENIGN
+    np.testing.assert_array_equal(unjailed.evaluate(CALL).components["r"], CALL.next_state["x"][..., 0])
+
+
+INSIDE = """
+import errno, json, os, signal, socket, sys
+from sandbox.jail import enter_namespaces, walls
+said = os.dup(1)
+secret, folder, tcp, host = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+got = enter_namespaces()
+pid = os.fork()
+if pid:
+    os._exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+layers, missing = walls(got)
+achieved = []
+def attempt(name, act):
+    try:
+        act()
+        achieved.append(name)
+    except OSError:
+        pass
+attempt("read", lambda: open(secret).read())
+attempt("write", lambda: open(folder + "/jail", "w"))
+attempt("proc", lambda: open("/proc/1/environ", "rb"))
+attempt("list", lambda: os.listdir("/"))
+attempt("tcp", lambda: socket.socket().connect(("127.0.0.1", tcp)))
+attempt("kill", lambda: os.kill(host, 0))
+attempt("root", lambda: os.setuid(0))
+attempt("chroot", lambda: os.chroot("/"))
+attempt("exec", lambda: os.execv("/bin/true", ["true"]))
+os.write(said, json.dumps([achieved, layers, missing, os.getpid(), os.getuid()]).encode())
+"""
+
+
+def inside_the_jail(canaries: Canaries, *prefix: str) -> tuple[list[str], list[str], list[str], int, int]:
+    """What a process in the jail, without the lock, can do."""
+    arguments = [canaries.secret, canaries.folder, canaries.listeners["tcp"].getsockname()[1], os.getpid()]
+    command = [*prefix, sys.executable, "-c", INSIDE, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, check=False, cwd=ROOT, timeout=60)
+    assert done.returncode == 0, done.stderr.decode()
+    achieved, layers, missing, pid, uid = json.loads(done.stdout)
+    return achieved, layers, missing, pid, uid
+
+
+def test_the_jail_alone_contains_a_process(canaries: Canaries) -> None:
+    achieved, layers, missing, pid, uid = inside_the_jail(canaries)
+    assert achieved == []
+    assert canaries.touched() == []
+    assert (pid, uid == 0) == (1, False)
+    assert "empty-root" in layers
+    assert missing == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
+def test_the_jail_of_an_ordinary_user_contains_a_process(canaries: Canaries) -> None:
+    """An ordinary user, who may read this checkout's files and nothing more."""
+    may_read = "+dac_read_search"
+    user = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", f"--inh-caps={may_read}",
+            f"--ambient-caps={may_read}", f"--bounding-set=-all,{may_read}")  # fmt: skip
+    achieved, layers, missing, pid, uid = inside_the_jail(canaries, *user)
+    assert achieved == []
+    assert (pid, uid) == (1, 65532)
+    assert "user-namespace" in layers
+    assert missing == []
+
+
+def run_filter(program: bytes, *, arch: int, number: int, third: int = 0) -> int:
+    """What the BPF ``program`` gives for a system call: a small interpreter of the five operations it uses."""
+    data = struct.pack("=IIQQQQQQQ", number, arch, 0, 0, 0, third, 0, 0, 0)
+    code = [struct.unpack_from("=HBBI", program, at) for at in range(0, len(program), 8)]
+    at = value = 0
+    while True:
+        operation, if_true, if_false, constant = code[at]
+        at += 1
+        if operation == 0x06:
+            return int(constant)
+        if operation == 0x20:
+            value = struct.unpack_from("=I", data, constant)[0]
+        else:
+            hit = {0x15: value == constant, 0x35: value >= constant, 0x45: bool(value & constant)}[operation]
+            at += if_true if hit else if_false
+
+
+ALLOW, REFUSE, KILL = 0x7FFF0000, 0x00050001, 0x80000000
+
+
+@pytest.mark.parametrize("machine", sorted(COMPUTE))
+def test_the_filter_allows_its_table_and_nothing_else(machine: str) -> None:
+    arch, table = COMPUTE[machine]
+    program = compute_filter(machine)
+    numbers = set(table.values())
+    for number in range(600):
+        expected = ALLOW if number in numbers else REFUSE
+        assert run_filter(program, arch=arch, number=number) == expected, number
+    assert run_filter(program, arch=arch, number=0x40000000 | 1) == KILL
+    assert run_filter(program, arch=arch ^ 1, number=table["read"]) == KILL
+
+
+@pytest.mark.parametrize("machine", sorted(COMPUTE))
+@pytest.mark.parametrize("call", ["mmap", "mprotect"])
+def test_no_memory_becomes_executable(machine: str, call: str) -> None:
+    arch, table = COMPUTE[machine]
+    program = compute_filter(machine)
+    for protection in range(8):
+        expected = REFUSE if protection & 4 else ALLOW
+        assert run_filter(program, arch=arch, number=table[call], third=protection) == expected
+
+
+@pytest.mark.parametrize("machine", sorted(COMPUTE))
+def test_no_call_that_reaches_out_is_in_the_table(machine: str) -> None:
+    banned = "open socket connect clone fork vfork execve kill ptrace ioctl bpf io_uring unshare mount prctl memfd"
+    assert not {name for name in COMPUTE[machine][1] for word in banned.split() if word in name}

@@ -1,0 +1,250 @@
+"""The probes pass honest programs, catch each kind of dishonest one, and measure what they say they measure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+
+from sandbox.choose import choose
+from sandbox.errors import Violation
+from sandbox.measures import collinear, effective_rank
+from sandbox.probes import ProbeReport, probe
+from sandbox.program import Form, RewardProgram
+from sandbox.service import Call, Sandbox
+from tests.sandbox.honest_rewards import HONEST, Honest
+from tests.sandbox.samples import random_call
+
+FIELDS = Honest(source="", fields={"x": (), "v": (3,), "code": "code"}, action=2)
+SAMPLES = {"random": random_call(FIELDS, 12, 20, seed=1), "goal": random_call(FIELDS, 12, 8, seed=2)}
+ENTRY = "def compute_reward(state, action, next_state):"
+MEMORY = "def compute_reward(state, action, next_state, memory):"
+INIT = "def init_memory(batch_size):\n    return {'n': np.zeros(batch_size, np.float32)}\n"
+
+
+@pytest.fixture(scope="module")
+def embedded() -> Sandbox:
+    return choose("embedded")
+
+
+def probed(
+    sandbox: Sandbox,
+    body: str,
+    *,
+    form: Form = "reward",
+    samples: Mapping[str, Call] = SAMPLES,
+    deadline: float = 10.0,
+) -> ProbeReport:
+    """The report on a program of numpy and ``body``."""
+    with sandbox.serve(RewardProgram(f"import numpy as np\n{body}\n", form)) as service:
+        return probe(service, samples, deadline=deadline)
+
+
+def only(report: ProbeReport) -> Violation:
+    assert not report.ok
+    (violation,) = report.violations
+    return violation
+
+
+QUICK = ("doorkey_memory", "lare_factors", "swing_counter", "isaac_shadowhand")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in HONEST])
+def test_honest_rewards_pass(name: str, embedded: Sandbox) -> None:
+    honest = HONEST[name]
+    samples = {"random": random_call(honest, 12, 20, seed=1), "goal": random_call(honest, 12, 8, seed=2)}
+    with embedded.serve(RewardProgram(honest.source, honest.form)) as service:
+        report = probe(service, samples)
+    assert report.ok, report.violations
+    assert 0 < report.milliseconds < 1000
+    assert sum(c["share"] for c in report.components.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "rule"),
+    [
+        (f"{ENTRY}\n    return {{'r': np.random.rand(len(action))}}", "nondeterministic", "determinism"),
+        (f"{ENTRY}\n    return {{'r': next_state['x'] + hash('a') % 997}}", "nondeterministic", "determinism"),
+        (f"{ENTRY}\n    return {{'r': np.arange(len(action)) * 1.0}}", "not_rowwise", "permutation"),
+        (f"{ENTRY}\n    return {{'r': np.cumsum(state['x'])}}", "not_rowwise", "permutation"),
+        (f"{ENTRY}\n    return {{'r': state['x'] - state['x'].mean()}}", "not_rowwise", "batch_size"),
+        (f"{ENTRY}\n    return {{'r': state['x'] / np.abs(state['x']).max()}}", "not_rowwise", "batch_size"),
+        (f"{ENTRY}\n    return {{'r': state['x'] * (1 + (len(action) > 500))}}", "not_rowwise", "batch_size"),
+        (f"{ENTRY}\n    state['v'][:, 0] = 0\n    return {{'r': state['x']}}", "invalid", "mutation"),
+        (f"{ENTRY}\n    return {{'a': 0 * state['x'], 'b': 0 * state['x']}}", "invalid", "constant"),
+        (f"{ENTRY}\n    return {{'a': state['x'], 'potential': state['x']}}", "invalid", "component"),
+        (f"{ENTRY}\n    return {{'r': state['y']}}", "exception", "KeyError"),
+        (f"{ENTRY}\n    return {{'r': state['v']}}", "invalid", "shape"),
+        (f"{ENTRY}\n    return {{'r': np.full(len(action), np.nan)}}", "invalid", "finite"),
+    ],
+)
+def test_a_bad_reward_gets_its_violation(body: str, kind: str, rule: str, embedded: Sandbox) -> None:
+    violation = only(probed(embedded, body))
+    assert (violation.kind, violation.rule) == (kind, rule)
+    assert violation.stage == ("sandbox" if rule in ("KeyError", "shape", "finite") else "probe")
+
+
+def test_a_violation_carries_measured_numbers(embedded: Sandbox) -> None:
+    body = f"{ENTRY}\n    return {{'r': state['x'] + (len(action) == 7)}}"
+    message = only(probed(embedded, body)).message
+    assert "a batch of 7 rows instead of 336" in message
+    assert "largest difference 1, in 7 of 7 values" in message
+    assert "axis=1" in message
+
+
+def test_a_program_that_fails_on_one_row_is_told_so(embedded: Sandbox) -> None:
+    violation = only(probed(embedded, f"{ENTRY}\n    return {{'r': np.squeeze(state['x'][:, None]) + 0}}"))
+    assert violation.rule == "shape"
+    assert "in a batch of 1 row instead of 336" in violation.message
+
+
+def test_components_that_come_and_go_are_refused(embedded: Sandbox) -> None:
+    body = f"{ENTRY}\n    a = {{'a': state['x']}}\n    if len(action) > 100:\n        a['b'] = state['x']\n    return a"
+    violation = only(probed(embedded, body))
+    assert (violation.kind, violation.rule) == ("not_rowwise", "components")
+    assert "'b'" in violation.message
+
+
+def test_a_failure_names_the_sample_in_which_it_happens(embedded: Sandbox) -> None:
+    zero = {"x": np.zeros((1, 4), np.float32)}
+    goal = Call(state=zero, action=np.zeros((1, 4), int), next_state=zero, ended=np.zeros((1, 4), bool))
+    one = {"x": np.ones((1, 4), np.float32)}
+    start = Call(state=one, action=np.zeros((1, 4), int), next_state=one, ended=np.zeros((1, 4), bool))
+    body = f"{ENTRY}\n    return {{'r': 1 / state['x']}}"
+    violation = only(probed(embedded, body, samples={"random": start, "goal": goal}))
+    assert violation.rule == "finite"
+    assert "in the sample 'goal'" in violation.message
+
+
+def test_an_endless_program_ends_the_probing(embedded: Sandbox) -> None:
+    report = probed(embedded, f"{ENTRY}\n    while True:\n        pass", deadline=0.3)
+    assert (only(report).stage, only(report).kind) == ("sandbox", "timeout")
+    assert report.components == {}
+
+
+GOOD_MEMORY = f"""{INIT}
+{MEMORY}
+    n = memory['n'] + 1
+    return {{'r': n * next_state['x']}}, {{'n': n}}
+"""
+
+
+def test_a_program_with_memory_passes(embedded: Sandbox) -> None:
+    assert probed(embedded, GOOD_MEMORY).ok
+
+
+def test_memory_is_probed_also_where_samples_have_one_step(embedded: Sandbox) -> None:
+    samples = {"random": random_call(FIELDS, 1, 40, seed=3)}
+    assert probed(embedded, GOOD_MEMORY, samples=samples).ok
+    hidden = GOOD_MEMORY.replace("    n = memory", "    SEEN.append(1)\n    n = len(SEEN) + memory")
+    assert only(probed(embedded, "SEEN = []\n" + hidden, samples=samples)).rule == "memory_reset"
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "rule"),
+    [
+        (
+            f"SEEN = []\n{INIT}{MEMORY}\n    SEEN.append(1)\n    return {{'r': state['x'] * len(SEEN)}}, memory",
+            "not_rowwise",
+            "memory_reset",
+        ),
+        (
+            "def init_memory(batch_size):\n    return {'n': np.arange(batch_size) * 1.0}\n"
+            f"{MEMORY}\n    return {{'r': state['x'] + memory['n']}}, memory",
+            "not_rowwise",
+            "permutation",
+        ),
+        (
+            f"{INIT}{MEMORY}\n    m = memory['n'] + state['x'].max()\n    return {{'r': state['x'] + m}}, {{'n': m}}",
+            "not_rowwise",
+            "batch_size",
+        ),
+    ],
+)
+def test_bad_memory_gets_its_violation(body: str, kind: str, rule: str, embedded: Sandbox) -> None:
+    violation = only(probed(embedded, body))
+    assert (violation.kind, violation.rule) == (kind, rule)
+
+
+def test_a_potential_alone_is_something_to_learn_from(embedded: Sandbox) -> None:
+    body = f"def potential(state):\n    return state['x']\n{ENTRY}\n    return {{'none': 0 * state['x']}}"
+    report = probed(embedded, body)
+    assert report.ok
+    assert report.components["potential"]["share"] == 1
+    assert report.sensitivity["state.x"] > 0.5
+    assert report.sensitivity["next_state.x"] > 0.5
+
+
+def test_warnings_name_constant_components_and_absurd_sizes(embedded: Sandbox) -> None:
+    report = probed(embedded, f"{ENTRY}\n    return {{'big': 1e5 * state['x'], 'alive': np.ones(len(action))}}")
+    assert report.ok
+    constant, large = report.warnings
+    assert "'alive' is 1 in all 336" in constant
+    assert "reaches" in large
+
+
+def test_statistics_are_those_of_the_answers(embedded: Sandbox) -> None:
+    report = probed(embedded, f"{ENTRY}\n    return {{'a': state['x'], 'b': -3 * state['x'] ** 2}}")
+    x = np.concatenate([s.state["x"].ravel() for s in SAMPLES.values()]).astype(np.float64)
+    b = -3 * x**2
+    expected = {"min": b.min(), "mean": b.mean(), "max": b.max(), "std": b.std()}
+    expected["share"] = np.abs(b).mean() / (np.abs(b).mean() + np.abs(x).mean())
+    assert report.components["b"] == pytest.approx(expected, rel=1e-4)
+    goal = SAMPLES["goal"].state["x"].astype(np.float64)
+    assert report.by_origin["goal"]["a"]["mean"] == pytest.approx(goal.mean(), rel=1e-4)
+    assert report.reward["std"] == pytest.approx((x + b).std(), rel=1e-4)
+
+
+def test_sensitivity_finds_the_fields_that_matter(embedded: Sandbox) -> None:
+    body = f"{ENTRY}\n    return {{'r': 5 * next_state['x'] + 0.5 * state['v'][:, 0] + 0.1 * action[:, 1]}}"
+    found = probed(embedded, body).sensitivity
+    assert [n for n, v in found.items() if v == 0] == ["state.x", "state.code", "next_state.v", "next_state.code"]
+    assert found["next_state.x"] > found["state.v"] > found["action"] > 0
+    # Two independent draws of one normal variable differ by 2 / sqrt(pi) standard deviations on average.
+    assert found["next_state.x"] == pytest.approx(2 / np.sqrt(np.pi), rel=0.15)
+
+
+def test_latent_factors_are_measured(embedded: Sandbox) -> None:
+    body = "def compute_latent(state, action, next_state):\n"
+    body += "    return {'a': state['x'], 'b': 2 * state['x'], 'c': next_state['x']}"
+    report = probed(embedded, body, form="latent")
+    assert report.ok
+    assert report.latent is not None
+    ((one, two, correlation),) = report.latent.collinear
+    assert ({one, two}, round(correlation, 3)) == ({"a", "b"}, 1.0)
+    assert report.latent.effective_rank < 2.1
+
+
+@pytest.mark.parametrize(
+    ("factors", "rules"),
+    [
+        ("'a': state['x']", {"factors"}),
+        ("'a': 0 * state['x'] + 1, 'b': 0 * state['x']", {"constant"}),
+        ("'a': np.ones(len(action))", {"factors", "constant"}),
+    ],
+)
+def test_factors_without_information_are_refused(factors: str, rules: set[str], embedded: Sandbox) -> None:
+    body = f"def compute_latent(state, action, next_state):\n    return {{{factors}}}"
+    report = probed(embedded, body, form="latent")
+    assert {v.rule for v in report.violations} == rules
+    assert {v.kind for v in report.violations} == {"invalid"}
+
+
+def test_effective_rank_counts_independent_factors() -> None:
+    x = np.random.default_rng(0).normal(size=(5000, 3))
+    assert effective_rank(x) == pytest.approx(3, rel=0.01)
+    assert effective_rank(np.stack([x[:, 0], -2 * x[:, 0], np.ones(5000)], axis=1)) == pytest.approx(1, rel=0.01)
+    assert effective_rank(np.ones((10, 2))) == 0
+    ((one, two, correlation),) = collinear({"a": x[:, 0], "b": x[:, 1], "c": -x[:, 0]})
+    assert (one, two, correlation) == ("a", "c", pytest.approx(-1.0))
+
+
+def test_a_report_is_json_and_repeats_itself(embedded: Sandbox) -> None:
+    body = f"{ENTRY}\n    return {{'r': state['x'] - 0.1 * action[:, 0] ** 2, 'one': np.ones(len(action))}}"
+    one, two = (probed(embedded, body).to_json() for _ in range(2))
+    for report in (one, two):
+        assert report.pop("milliseconds") > 0
+        assert json.loads(json.dumps(report, allow_nan=False)) == json.loads(json.dumps(report))
+    assert one == two
