@@ -161,7 +161,7 @@ def test_layouts_are_drawn_evenly_and_differ_between_rows_and_episodes() -> None
 
 def test_training_and_held_out_layouts_have_different_seeds() -> None:
     assert not set(split_seeds("train")) & set(split_seeds("test"))
-    task = make_task("MiniGrid-MultiRoom-N6-v0", episode_steps=120)
+    task = make_task("MiniGrid-DoorKey-8x8-v0", episode_steps=640)
     train, _ = GridVectorEnvironment(task, range(32)).reset()
     test, _ = GridVectorEnvironment(task, range(32), split="test").reset()
     assert not torch.equal(train, test)
