@@ -14,7 +14,7 @@ export OMP_NUM_THREADS ?= 1
 .PHONY: demo test docker-test check coverage clean
 
 demo: $(VENV)/.installed
-	$(BIN)/rewardsmith design doorkey-6x6 --model offline --seed $(SEED)
+	$(BIN)/rewardsmith design doorkey-6x6 --model offline --target 0.95 --seed $(SEED)
 
 test: check
 	$(BIN)/python -m pytest

@@ -21,6 +21,8 @@ from envs.errors import UserError
 from envs.task import TaskSpec
 
 AsJson = Annotated[bool, tyro.conf.arg(name="json")]
+FILE_WIDTH = 140
+
 RunPath = Annotated[str, tyro.conf.Positional]
 app = tyro.extras.SubcommandApp()
 
@@ -51,6 +53,12 @@ def _run_root(name: str) -> Path:
         if (path / "config.json").is_file():
             return path
     raise UserError(f"There is no run {name!r}: neither that folder nor runs/{name} holds a config.json.")
+
+
+def _console(*, stderr: bool = False) -> Console:
+    """A console of the terminal's width; wide where the output goes into a file, so that tables stay whole."""
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(stderr=stderr, width=FILE_WIDTH)
 
 
 def _threads() -> None:
@@ -103,7 +111,7 @@ def _go(store: RunStore, settings: DesignSettings, as_json: bool) -> int:
     from designer.views import print_view, scorecard_view
 
     _threads()
-    console = Console(stderr=as_json)
+    console = _console(stderr=as_json)
     with Display(console) as display:
         run = Run.open(store, settings, display.progress)
         store.listen(display.event)
@@ -157,7 +165,7 @@ def show(run: RunPath, candidate: Annotated[str | None, tyro.conf.Positional] = 
     from designer.views import candidate_view, print_view, run_view
 
     store, settings = _opened(run)
-    console = Console()
+    console = _console()
     if candidate is not None:
         program = store.program(candidate)
         if as_json:
@@ -196,7 +204,7 @@ def diff(run: RunPath, first: RunPath, second: RunPath) -> int:
     """
     from designer.views import diff_view, print_view
 
-    print_view(Console(), diff_view(_opened(run)[0], first, second))
+    print_view(_console(), diff_view(_opened(run)[0], first, second))
     return DONE
 
 
@@ -303,7 +311,7 @@ def verify(
     if as_json:
         _print_json(found)
     else:
-        print_view(Console(), verification_view(found))
+        print_view(_console(), verification_view(found))
     return DONE if found["ok"] else REFUSED
 
 
@@ -349,7 +357,7 @@ def train(
         env_steps=env_steps,
         device=device,
     )
-    console = Console(stderr=as_json)
+    console = _console(stderr=as_json)
     told = train_file(_program_file(file, "reward"), settings, sandbox, console)
     if as_json:
         _print_json(told)
@@ -403,7 +411,7 @@ def tasks(as_json: AsJson = False) -> int:
         )
     from designer.views import print_view
 
-    print_view(Console(), table)
+    print_view(_console(), table)
     print('Any other Gymnasium environment: rewardsmith design "what is wanted" --env ENV_ID')
     return DONE
 
@@ -437,7 +445,7 @@ def doctor(as_json: AsJson = False) -> int:
         table = Table("", "what", "found", "to mend it")
         for row in found.rows:
             table.add_row("ok" if row.ok else "--", row.what, row.found, row.remedy)
-        print_view(Console(), table)
+        print_view(_console(), table)
         print(
             "A run is possible." if found.possible else "No run is possible: no sandbox can hold generated code here."
         )

@@ -76,7 +76,8 @@ def _show(field: Field, value: Array) -> str:
 def _action(task: TaskSpec, value: Any) -> str:
     if task.action.kind == "discrete":
         code = int(value)
-        return task.action.meanings[code] if code < len(task.action.meanings) else str(code)
+        meaning = task.action.meanings[code] if code < len(task.action.meanings) else str(code)
+        return meaning.split(" (")[0]
     return "[" + ",".join(f"{v:.2f}" for v in np.atleast_1d(value).tolist()) + "]"
 
 

@@ -244,8 +244,9 @@ def _milestones(
     return [Milestone(name=_label(name, done), test=_is(name, list(done)), word=noun, noun=noun, holds=False)]
 
 
-def _label(name: str, codes: Mapping[int, Any]) -> str:
-    return f"{name}={'|'.join(str(code) for code in codes)}"
+def _label(name: str, codes: Mapping[int, list[str]]) -> str:
+    """A field and what it should hold, in words."""
+    return f"{name} {' or '.join(' '.join(meaning) for meaning in codes.values())}"
 
 
 def _is(name: str, codes: Sequence[int]) -> str:
@@ -267,7 +268,8 @@ def _carried(
             return []
         return [Milestone(name=_label(name, done), test=_is(name, list(done)), word="", noun="", holds=True)]
     return [
-        Milestone(name=f"{name}={c}", test=_is(name, [c]), word=nouns[c], noun=nouns[c], holds=True) for c in chosen
+        Milestone(name=f"{name} {nouns[c]}", test=_is(name, [c]), word=nouns[c], noun=nouns[c], holds=True)
+        for c in chosen
     ]
 
 
@@ -288,7 +290,8 @@ def _among(
             for code, meaning in dict(spec.get("x-values", {})).items():
                 if set(words(meaning)) & set(asked.all) and not set(words(meaning)) & _UNDONE:
                     mask = f'(state["{other}"] == {code})'
-                    test, label = f"(({reached}) & {mask}).any(axis=1)", f"{other}={code},{_label(name, done)}"
+                    test = f"(({reached}) & {mask}).any(axis=1)"
+                    label = f"{other} {' '.join(words(meaning))} with {_label(name, done)}"
                     word = words(meaning)[-1]
                     out.append(
                         Milestone(name=label, test=test, word=word, noun=noun, holds=False, chosen=mask)
@@ -298,7 +301,7 @@ def _among(
     for code in sorted(told, key=lambda c: -min(abs(c - d) for d in done)):
         worst = [code]
         test, mask = f"(~({_is(name, worst)})).all(axis=1)", _is(name, worst)
-        label = f"no {_label(name, dict.fromkeys(worst))}"
+        label = f"no {_label(name, {code: codes[code]})}"
         out.append(
             Milestone(name=label, test=test, word=noun, noun=noun, holds=False, chosen=mask, spare=bool(out))
         )
@@ -328,7 +331,7 @@ def _matches(
                 test = f'state["{name}"] == state["{goal}"]'
                 hold = bool(set(words(name)) & _HOLD)
                 out.append(
-                    Milestone(name=f"{name}={goal}", test=test, word="", noun="", holds=hold, spare=not hold)
+                    Milestone(name=f"{name} as {goal}", test=test, word="", noun="", holds=hold, spare=not hold)
                 )
     return out
 

@@ -26,9 +26,9 @@ class StepsPlan:
     """Milestones in order."""
     final: str | None
     """Where to go once all are reached."""
-    bonus: float = 1.0
+    bonus: float = 0.5
     """What each milestone is worth."""
-    near: float = 1.0
+    near: float = 0.5
     """What the whole way to the next thing is worth."""
     look: float = 0.0
     """What having the next thing in front is worth."""
@@ -79,31 +79,31 @@ def enumerate_plans(landscape: Landscape, chance: random.Random) -> Iterator[Ste
 
 
 def _sizes(base: StepsPlan, landscape: Landscape) -> Iterator[StepsPlan]:
-    """The same way in other sizes."""
+    """The same way in other sizes, near the native reward's own size first."""
     yield base
-    yield replace(base, bonus=0.5, near=0.5)
-    if landscape.sensed:
-        yield replace(base, look=0.2)
-    yield replace(base, bonus=2.0, near=2.0)
-    yield replace(base, near=3.0)
-    for scale, idle in itertools.product((0.25, 4.0, 1.0), (0.0, 0.01, 0.03)):
-        yield replace(base, bonus=scale, near=scale / 2, idle=idle or 0.001)
+    yield replace(base, bonus=0.25, near=0.125, idle=0.001)
+    if landscape.sensed and base.steps:
+        yield replace(base, look=0.1)
+    yield replace(base, bonus=1.0, near=1.0)
+    yield replace(base, near=1.5)
+    for scale, idle in itertools.product((0.2, 0.7, 2.0), (0.003, 0.01, 0.03)):
+        yield replace(base, bonus=scale, near=scale / 2, idle=idle)
 
 
 def _shapes(
     base: StepsPlan, landscape: Landscape, orders: list[tuple[str, ...]]
 ) -> Iterator[StepsPlan]:
-    """Other ways: what is done instead of what is left, other orders, more or fewer milestones, other ends."""
-    yield replace(base, above=True)
-    if landscape.sensed and base.steps:
-        yield replace(base, bonus=0.5, near=0.5, look=0.1)
+    """Other ways: milestones that must go on holding, other orders, more or fewer of them, other ends."""
+    if base.steps:
+        yield replace(base, lasting=False)
+    yield from (replace(base, steps=order) for order in orders[:1])
     spare = [m for m in landscape.milestones if m.spare]
     if spare:
         yield replace(base, steps=(spare[-1].name, *base.steps))
-    yield from (replace(base, steps=order) for order in orders[:2])
-    yield replace(base, lasting=False)
     for cut in range(len(base.steps)):
         yield replace(base, steps=base.steps[:cut] + base.steps[cut + 1 :])
+    yield from (replace(base, steps=order) for order in orders[1:2])
+    yield replace(base, above=True)
     for place in landscape.places:
         yield replace(base, final=place.field)
     for m in spare:
@@ -166,14 +166,14 @@ def simpler(plan: StepsPlan) -> Iterator[StepsPlan]:
 
 def idea(plan: StepsPlan) -> str:
     """The plan in one sentence."""
-    way = ", then ".join(plan.steps) or "nothing in between"
-    to = f", then to {plan.final}" if plan.final else ""
+    way = ", then ".join((*plan.steps, *([f"to {plan.final}"] if plan.final else [])))
     counted = "what is done" if plan.above else "what is left"
     extra = f", {plan.look:g} for having it in front" if plan.look else ""
     loose = "" if plan.lasting else ", each milestone only while it holds"
+    each = f"{plan.bonus:g} for each milestone, " if plan.steps else ""
     return (
-        f"A potential over {counted}: {way}{to}; {plan.bonus:g} for each milestone, {plan.near:g} for the way to the "
-        f"next{extra}{loose}; an idle step costs {plan.idle:.3g}."
+        f"A potential over {counted}: {way}; {each}{plan.near:g} for the way to the next{extra}{loose}; "
+        f"an idle step costs {plan.idle:.3g}."
     )
 
 

@@ -25,6 +25,8 @@ _LIMB = frozenset(["joint", "thigh", "shin", "foot", "leg", "knee", "hip", "ankl
 _TOUCH = frozenset(["touch", "touches", "contact", "ground"])
 _HARM = re.compile(r"episode ends|crash|fall|fail|die", re.IGNORECASE)
 _AIM = re.compile(r"(?:flag|target|goal|stands?|ends?)(?: is)? (?:at|near)(?: about)? (-?\d+(?:\.\d+)?)")
+_COSTS = ("near", "square", "way", "less", "off")
+"""Shapes that never pay."""
 _WAYS: tuple[Shape, Shape] = ("more", "less")
 _QUIET = re.compile(r"(\d+): (?:no |nothing|none|noop|wait|idle|stay)[^;]*", re.IGNORECASE)
 
@@ -215,10 +217,12 @@ def enumerate_plans(known: tuple[Term, ...], potentials: bool, chance: random.Ra
     """Distinct plans, the most plausible first. ``potentials``: whether a potential may be paid at all."""
     by_role = {r: tuple(t for t in known if t.role == r and t.weight) for r in ("main", "posture", "calm", "guard")}
     main, posture, calm, guard = (by_role[r] for r in ("main", "posture", "calm", "guard"))
-    first: Mode = "potential" if potentials else "level"
+    # Where every step only costs, an agent that can end its episode by failing learns to fail soon.
+    costly = bool(guard) and all(t.shape in _COSTS for t in main)
+    first: Mode = "potential" if potentials else "change" if costly else "level"
     safe = (*main, *guard)
     plans = [
-        TermsPlan(terms=(*safe, *posture), mode=first, effort=0.05),
+        TermsPlan(terms=(*safe, *posture), mode=first, effort=0.05, gain=5.0 if first == "change" else 1.0),
         TermsPlan(terms=(*safe, *posture, *calm), mode="level", effort=0.1),
         TermsPlan(terms=(*safe, *posture), mode="change", effort=0.01, gain=10.0),
         TermsPlan(terms=safe, mode=first, effort=0.01, gain=3.0),

@@ -39,9 +39,7 @@ _COURSES = (
 )
 
 
-def write_report(
-    store: RunStore, task: TaskSpec, card: Json, *, beside: tuple[RunStore, Json] | None = None
-) -> Path:
+def write_report(store: RunStore, task: TaskSpec, card: Json, *, beside: tuple[RunStore, Json] | None = None) -> Path:
     """Write ``report.html`` into the run's folder and return its path; works for unfinished runs too.
 
     ``card``: the scorecard, as ``scorecard.json`` holds it. ``beside``: another run and its scorecard, shown next

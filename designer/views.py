@@ -32,7 +32,8 @@ def fitness_text(fitness: Json | None) -> str:
 def scorecard_view(card: Json) -> RenderableType:
     """The scorecard as a table, the control arms beside the best candidate, and what the search cost."""
     table = Table(title=f"{card['task']} · model {card['model']}", title_justify="left")
-    for column in ("arm", f"{card['measure'].replace('_', ' ')} (IQM, 95 % interval)", "status"):
+    table.add_column("arm", no_wrap=True)
+    for column in (f"{card['measure'].replace('_', ' ')} (IQM, 95 % interval)", "status"):
         table.add_column(column)
     best = card["best"]
     if best:
@@ -86,8 +87,8 @@ def replies_view(store: RunStore) -> RenderableType:
 def run_view(store: RunStore, card: Json) -> RenderableType:
     """A run as ``show RUN`` prints it."""
     table = Table(title="candidates", title_justify="left")
-    for column in ("id", "it", "status", "fitness", "success curve", "idea"):
-        table.add_column(column, overflow="fold" if column == "idea" else "ellipsis")
+    for column in ("id", "it", "status", "fitness", "curve", "idea"):
+        table.add_column(column, overflow="fold", no_wrap=column in ("id", "curve"))
     for candidate in store.candidate_ids():
         facts = store.candidate(candidate) or {}
         record = store.read_json(f"candidates/{candidate}/training.json")

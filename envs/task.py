@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What random play showed of a field whose bounds nobody stated; facts, not bounds."""
+
+    low: float
+    high: float
+    start: float | None
+    """Its value at every reset, for a single number that always starts the same; None otherwise."""
+    changes: float
+    """Share of random steps that changed it."""
+
 
 DType = Literal["float32", "int64", "uint8", "bool"]
 
@@ -28,6 +41,8 @@ class Field:
     """Largest possible value, where it is known."""
     values: tuple[tuple[int, str], ...] = ()
     """What each code means, for fields that hold codes."""
+    seen: Seen | None = None
+    """What random play showed, for the fields of a user's ``--state`` function."""
 
     def json_schema(self) -> dict[str, Any]:
         """The field as JSON Schema: facts only, with ``x-`` keys for what JSON Schema has no word for."""
@@ -46,6 +61,8 @@ class Field:
         schema["x-shape"] = ["B", *self.shape]
         if self.values:
             schema["x-values"] = {str(code): meaning for code, meaning in self.values}
+        if self.seen is not None:
+            schema["x-seen-in-random-play"] = asdict(self.seen)
         return schema
 
 
@@ -126,9 +143,9 @@ class TaskSpec:
     action: Action
     fitness: Fitness
     extractor: str
-    """Where state is read: a file of ``envs/extractors`` (``grid``, ``classic`` ...) or a user's ``module:function``."""
+    """Where state is read: a file of ``envs/extractors`` (``grid`` ...) or a user's ``module:function``."""
     task_weight: float
-    """Weight of the native reward in what every learner is paid: 1 where it is sparse, 0 where it is the dense fitness."""
+    """Weight of the native reward in what a learner is paid: 1 where it is sparse, 0 where it is the fitness."""
     episode_steps: int
     """Time limit of an episode."""
     env_steps: int

@@ -63,7 +63,7 @@ def _check_module_call(reading: Reading, node: ast.Call, path: str) -> None:
         message = f"`np.{name}` takes {takes}: argument {most + 1} would be written into. {advice}"
         reading.refuse(node, "out", message)
     if name in allowed.SIZED and size(node.args, reading.scopes) > allowed.LARGEST_SIZE:
-        message = f"`np.{name}` would make more than {allowed.LARGEST_SIZE} elements. Size arrays by the batch."
+        message = f"`np.{name}` would make more than {allowed.LARGEST_SIZE} elements. Make arrays of the batch's size."
         reading.refuse(node, "size", message)
     if name in ("power", "float_power", "pow", "left_shift") and len(node.args) == 2:
         _check_power(reading, node)
@@ -113,4 +113,4 @@ def _check_method(reading: Reading, node: ast.Call, func: ast.Attribute) -> None
     if func.attr in allowed.REDUCTIONS and len(node.args) > 2:
         reading.refuse(node, "out", f"Argument 3 of `.{func.attr}` would be written into. Leave it out.")
     if func.attr == "repeat" and size(node.args, reading.scopes) > allowed.LARGEST_SIZE:
-        reading.refuse(node, "size", "The array would be repeated too often. Size arrays by the batch.")
+        reading.refuse(node, "size", "The array would be repeated too often. Make arrays of the batch's size.")

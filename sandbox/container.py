@@ -180,7 +180,8 @@ class DockerSandbox:
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="sandbox")
         self._spare: Future[Worker] = Future()
         self._spare.set_result(first)
-        self.layers: tuple[str, ...] = (*LAYERS, *map(str, about["layers"]))
+        outermost = () if runtime is None else (f"runtime-{runtime}",)
+        self.layers: tuple[str, ...] = (*outermost, *LAYERS, *map(str, about["layers"]))
         self.missing: tuple[str, ...] = ()
 
     def describe(self) -> str:
@@ -272,11 +273,14 @@ class DockerSandbox:
         return worker
 
     def _attach(self, settings: dict[str, Any]) -> ContainerLink:
+        from docker.errors import DockerException
+
         container = self.client.containers.create(self.image, **settings)
         try:
             stream = container.attach_socket(params={"stdin": 1, "stdout": 1, "stream": 1, "logs": 0})
             container.start()
         except BaseException:  # not ours to judge: whatever stops us here must not leave a container behind
-            self.client.api.remove_container(container.id, force=True)
+            with contextlib.suppress(DockerException, OSError):
+                self.client.api.remove_container(container.id, force=True)
             raise
         return ContainerLink(stream, self.client, container.id)

@@ -132,7 +132,7 @@ def build_image(way: Way | None = None) -> str:
     from sandbox.container import build_from_dockerfile, import_root
 
     if (way or default_way()) == "dockerfile":
-        arguments = {"PYTHON": f"{sys.version_info.major}.{sys.version_info.minor}", "NUMPY": np.__version__}
+        arguments = {"PYTHON": platform.python_version(), "NUMPY": np.__version__}
         return build_from_dockerfile(Path(__file__).parent, image_tag(), arguments)
     if sys.platform != "linux":
         raise InfraError("an image can be made from the host's interpreter only on Linux; use the Dockerfile")

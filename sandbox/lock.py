@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import functools
 import math
 import os
 import platform
@@ -49,6 +50,7 @@ COMPUTE: dict[str, tuple[int, dict[str, int]]] = {
 LIBC: Any = ctypes.CDLL(None, use_errno=True)
 
 
+@functools.cache
 def compute_filter(machine: str) -> bytes:
     """Classic BPF that allows ``COMPUTE``, refuses other calls with EPERM and kills foreign architectures.
 
@@ -115,6 +117,7 @@ def self_test(memory: int) -> tuple[str, ...]:
         "kill": lambda: LIBC.kill(1, 0),
         "mmap": lambda: LIBC.mprotect(ctypes.c_void_p(0), ctypes.c_size_t(0), 4),
     }
+    compute_filter(platform.machine())  # once, here, for every child to come
     pid = os.fork()
     if pid == 0:
         held = 0

@@ -164,7 +164,7 @@ class _Reader:
         if path in allowed.IMPORTS:
             self.refuse(node, "module", f"`{name}` is a module and cannot be a value. Write `{name}.` and a function.")
         elif name in self.reading.annotations:
-            self.refuse(node, "annotation", f"`{name}` may be used in annotations only.")
+            self.refuse(node, "annotation", f"`{name}` may not be a value. Use it in annotations only.")
         elif path is None:
             scope = self.reading.scope(name)
             if scope is None:

@@ -15,6 +15,7 @@ from envs.task import TaskSpec
 from envs.vector import Observation, Step, VectorEnvironment
 from training.network import Architecture, Network, draw_noise, load_network
 from training.observation import Encoder, encoder, padded
+from training.result import OnStep
 from training.rollout import in_bounds
 from training.seeding import derive, generator
 
@@ -51,16 +52,17 @@ def evaluate(
     *,
     episodes: int = 100,
     device: str = "cpu",
+    on_step: OnStep | None = None,
 ) -> list[Evaluation]:
     """Let each policy act, with sampled actions, in ``episodes`` held-out episodes of its seed.
 
     Every environment plays exactly one episode, so short episodes are not over-represented. The answer for a
-    policy depends on the task, its weights and its seed alone.
+    policy depends on the task, its weights and its seed alone. ``on_step`` is told of every step.
     """
     every = np.arange(len(weights) * episodes)
-    outcome, _ = _play(task, weights, seeds, episodes, every, device, record=False)
+    outcome, _ = _play(task, weights, seeds, episodes, every, device, on_step, record=False)
     chosen = [row * episodes + e for row in range(len(weights)) for e in _examples(outcome.success[row]).tolist()]
-    replay, recorded = _play(task, weights, seeds, episodes, np.array(chosen), device, record=True)
+    replay, recorded = _play(task, weights, seeds, episodes, np.array(chosen), device, on_step, record=True)
     steps = outcome.length.sum(1) + replay.length.sum(1)
     out = []
     for row in range(len(weights)):
@@ -157,6 +159,7 @@ def _play(
     episodes: int,
     slots: Array,
     device: str,
+    on_step: OnStep | None,
     *,
     record: bool,
 ) -> tuple[_Outcome, dict[int, Episode]]:
@@ -173,6 +176,7 @@ def _play(
             slots,
             outcome,
             recorder,
+            on_step,
         )
     finally:
         env.close()
@@ -186,11 +190,14 @@ def _play_out(
     slots: Array,
     outcome: _Outcome,
     recorder: _Recorder | None,
+    on_step: OnStep | None,
 ) -> None:
     observation, state = env.reset()
     for step_number in range(1, task.episode_steps + 1):
         action = actors.act(torch.from_numpy(slots).to(observation.device), observation)
         step = env.step(action)
+        if on_step is not None:
+            on_step(len(slots))
         overdue = step_number == task.episode_steps
         ended = (step.terminated | step.truncated).cpu().numpy() | overdue
         outcome.task_return.ravel()[slots] += step.reward.cpu().numpy()

@@ -26,7 +26,7 @@ from training.normalizer import RewardNormalizer
 from training.observation import encoder
 from training.payment import groups, pay, rewarded_rows
 from training.ppo import Adam, Batch, gae, update
-from training.result import Learner, OnRollout, Point, Progress, StoppedEarly, TrainingResult
+from training.result import Learner, OnRollout, OnStep, Point, Progress, StoppedEarly, TrainingResult
 from training.rollout import Rollout, collect
 from training.seeding import derive, generator
 
@@ -38,6 +38,7 @@ def train(
     env_steps: int | None = None,
     device: str = "cpu",
     on_rollout: OnRollout | None = None,
+    on_step: OnStep | None = None,
     evaluation_episodes: int = 100,
 ) -> list[TrainingResult]:
     """Train every learner for ``env_steps`` steps (the task's budget by default) and evaluate its final
@@ -45,8 +46,8 @@ def train(
 
     The steps are rounded up to whole rollouts. Learners of one seed meet the same training environments and
     start from the same weights, whatever their arm. A ``RewardFailure`` ends the arm that raised it; any
-    other exception propagates. Raises ``StoppedEarly`` when ``on_rollout`` returns False. Results come in the
-    order of ``learners``.
+    other exception propagates, those of ``on_step`` too, which is told of every step taken, also in evaluation.
+    Raises ``StoppedEarly`` when ``on_rollout`` returns False. Results come in the order of ``learners``.
     """
     started = time.perf_counter()
     population = Population(task, learners, env_steps=env_steps or task.env_steps, device=device)
@@ -54,7 +55,7 @@ def train(
         for group in groups(learners):
             group.reward.restart()
         while not population.done:
-            population.advance()
+            population.advance(on_step)
             if on_rollout is not None and not on_rollout(population.progress(time.perf_counter() - started)):
                 raise StoppedEarly(population.env_steps)
     finally:
@@ -66,6 +67,7 @@ def train(
         [learner.seed for learner in learners],
         episodes=evaluation_episodes,
         device=device,
+        on_step=on_step,
     )
     seconds = time.perf_counter() - started
     return [
@@ -140,7 +142,7 @@ class Population:
         """The budget is spent, or no learner is left."""
         return self._taken >= self.rollouts or not self.learners
 
-    def advance(self) -> None:
+    def advance(self, on_step: OnStep | None = None) -> None:
         """One rollout, what it pays, one update. Arms whose reward failed are dropped before the update."""
         settings = self.task.ppo
         sharing = groups(self.learners)
@@ -154,6 +156,7 @@ class Population:
             steps=settings.steps,
             generators=self._actions,
             rewarded=None if rows is None else torch.from_numpy(rows).to(self._observation.device),
+            on_step=on_step,
         )
         self._observation = rollout.last_observation
         self._taken += 1

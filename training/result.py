@@ -83,6 +83,10 @@ OnRollout = Callable[[Progress], bool]
 """Called after every rollout; returning False stops the training there (``StoppedEarly``)."""
 
 
+OnStep = Callable[[int], None]
+"""Told of every step, in training and in evaluation: how many environments took it. What it raises ends the training."""
+
+
 class StoppedEarly(Exception):
     """The caller asked the training to stop; nothing of it is kept. ``env_steps`` says what it cost."""
 

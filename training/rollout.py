@@ -14,6 +14,7 @@ from envs.task import Action
 from envs.vector import Step, VectorEnvironment
 from training.network import Network, draw_noise
 from training.observation import Encoder
+from training.result import OnStep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,10 +109,12 @@ def collect(
     steps: int,
     generators: Sequence[torch.Generator],
     rewarded: Tensor | None,
+    on_step: OnStep | None = None,
 ) -> tuple[Rollout, dict[str, Tensor]]:
     """Take ``steps`` steps with sampled actions, starting at ``observation`` ``(M, raw)`` and ``state``.
 
-    ``rewarded`` names the rows whose transitions are kept, ``(R,)`` int64; None keeps none.
+    ``rewarded`` names the rows whose transitions are kept, ``(R,)`` int64; None keeps none. ``on_step`` is told
+    of every step.
     Returns the rollout, and the state that goes with its last observation.
     """
     population = network.population
@@ -131,6 +134,8 @@ def collect(
         tape.write(t, "entropy", policy.entropy())
         action = in_bounds(sampled.flatten(0, 1), action_space)
         step = env.step(action)
+        if on_step is not None:
+            on_step(len(action))
         _write_step(tape, t, step, action, state, rewarded)
         observation, state = step.observation, step.state
     return (

@@ -59,6 +59,11 @@ def episodes(task: TaskSpec, *, starts: int = 20, seed: int = 0) -> ScriptedEpis
     return ScriptedEpisodes(solutions=solutions, exploits=exploits, twins=twins)
 
 
+def supports(task: TaskSpec) -> bool:
+    """Whether somebody wrote scripts for this kind of task; a grid that no plan solves still has no episodes."""
+    return task.extractor == "grid" or task.env_id in control.TABLE
+
+
 def _everywhere(played: Sequence[Mapping[str, Episode]]) -> dict[str, tuple[Episode, ...]]:
     """The behaviours that exist from every start."""
     names = [name for name in played[0] if all(name in start for start in played)]

@@ -110,7 +110,7 @@ _MOUNTAIN_CAR = Controllers(
     solved=_reached,
     solutions={
         "fast": _car_push,
-        "slow": delayed(115, _car_park(0.44), constant(2)),
+        "slow": delayed(15, constant(1), _car_push),
         "late": delayed(140, _car_park(0.44), constant(2)),
     },
     twins={"late": "park-below-flag"},
@@ -193,9 +193,7 @@ _ACROBOT = Controllers(
         "idle": constant(1),
         "one-way": constant(2),
         "alternate": cycle(0, 2),
-        "shuffle": cycle(*[0] * 5, *[2] * 5),
         "swing-low": _acrobot_hold(-12.0),
-        "swing-middle": _acrobot_hold(-5.0),
         "swing-below-goal": _acrobot_hold(_FINISHING_ENERGY - 3),
     },
 )

@@ -80,7 +80,6 @@ LANDERS = Controllers(
         "tip-over": constant(LEFT_ENGINE),
         "hover": autopilot(hover=4.0),
         "hover-over-pad": autopilot(hover=0.6),
-        "hover-high": autopilot(hover=9.0),
         "fly-up": autopilot(hover=40.0),
         "sway": autopilot(hover=1.5, sway=2.5),
         "up-and-down": _in_turn(120, autopilot(hover=1.0), autopilot(hover=5.0)),

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import sys
 import textwrap
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
@@ -18,12 +19,14 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from designer.bundle import export_bundle
+from designer.jailed import JailedReward
 from envs import catalog
 from envs.episode import Array, Transitions
 from envs.families import action_of, state_of
 from envs.gym_vector import GymVectorEnvironment
 from envs.make import make_env
 from envs.task import Action, Field, Fitness, PPOSettings, TaskSpec
+from sandbox.choose import choose
 from sandbox.program import RewardProgram
 from training.reward import RewardAnswer, components, paid
 
@@ -204,10 +207,10 @@ def typed_reader(task: TaskSpec, folder: Path) -> Any:
     return read
 
 
-def assert_agrees(task: TaskSpec, source: str, folder: Path, make: Any, episodes: int) -> Transitions:
+def assert_agrees(task: TaskSpec, reward: Any, folder: Path, make: Any, episodes: int) -> Transitions:
     """Replays the same actions in the wrapped environment and compares every number that is paid."""
     walked, native, actions = walk(make(), typed_reader(task, folder), episodes)
-    answer = direct(source, walked)
+    answer = reward(walked)
     weight = task.task_weight
     total = paid(answer, walked, native, gamma=task.ppo.gamma, task_weight=weight)
     parts = components(answer, walked, task.ppo.gamma)
@@ -233,8 +236,17 @@ def assert_agrees(task: TaskSpec, source: str, folder: Path, make: Any, episodes
 def test_bundle_pays_what_the_training_paid_over_1000_episodes(task: TaskSpec, tmp_path: Path, source: str) -> None:
     folder = tmp_path / "bundle"
     export_bundle(folder, task=task, program=RewardProgram(source), manifest_extra={})
-    walked = assert_agrees(task, source, folder, lambda: gymnasium.make(task.env_id), 1000)
+    walked = assert_agrees(task, partial(direct, source), folder, lambda: gymnasium.make(task.env_id), 1000)
     assert walked.terminated.sum() > 100 and walked.truncated.sum() > 100
+
+
+@pytest.mark.parametrize("source", [MARKOV, MEMORY], ids=["potential", "memory"])
+def test_bundle_pays_what_the_jailed_program_pays(task: TaskSpec, tmp_path: Path, source: str) -> None:
+    folder = tmp_path / "bundle"
+    program = RewardProgram(source)
+    export_bundle(folder, task=task, program=program, manifest_extra={})
+    with JailedReward(choose("embedded"), program) as reward:
+        assert_agrees(task, reward, folder, lambda: gymnasium.make(task.env_id), 100)
 
 
 @pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from designer.plots import Trained, final_fitness, learning_curves, seed_curves
+from designer.plots import Trained, final_fitness, learning_curves, seed_curves, smoothed
 from designer.report import write_report
 from designer.scorecard import confirmed
 from designer.settings import DesignSettings
@@ -339,6 +339,14 @@ def test_curves_bridge_points_without_a_value_and_invent_none_outside() -> None:
     steps, values = seed_curves({"seeds": seeds}, lambda p: p["success"])
     assert steps.tolist() == [1, 2, 3, 4]
     np.testing.assert_array_equal(values, [[np.nan, 0, 0.5, 1], [0.5, 0.5, np.nan, np.nan]])
+
+
+def test_smoothing_counts_episodes_not_points() -> None:
+    ended = [(1, 1.0), (99, 0.0), (0, None)]
+    record = {"seeds": [{"seed": 0, "curve": [{"episodes": n, "success": value} for n, value in ended]}]}
+    curve = smoothed(record, "success")["seeds"][0]["curve"]
+    assert [point["success"] for point in curve] == [0.01, 0.01, 0.0]
+    assert record["seeds"][0]["curve"][0]["success"] == 1.0, "the record stays as it was"
 
 
 def test_a_figure_scales_and_is_the_same_every_time(results: dict[str, list[TrainingResult]]) -> None:

@@ -133,7 +133,7 @@ def test_a_users_state_and_fitness_are_used() -> None:
         "gear": ((), "int64"),
         "far": ((), "bool"),
     }
-    assert task.state[0].meaning.startswith("Where the dot is; between -") and task.env_steps == 5_000
+    assert task.state[0].meaning == "Where the dot is." and task.state[0].seen and task.env_steps == 5_000
     vector = make_vector(task, [0])
     vector.reset()
     for _ in range(30):

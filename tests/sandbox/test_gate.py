@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 import time
 import warnings
 
@@ -191,6 +192,28 @@ def test_size_and_depth_are_bounded_and_cheap(source: str, rule: str) -> None:
     assert time.process_time() - began < 0.5
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "x" + ".T" * 70 + " = 1",
+        "state" + ".T" * 70 + " += 1",
+        "state" + "[0]" * 70 + " = 1",
+        "x: " + "list[" * 70 + "y" + "]" * 70 + " = 1",
+        "x = " + "(".join(["abs"] * 70) + "(1" + ")" * 69,
+        "x = " + "[" * 70 + "]" * 70,
+        "x = " + "-" * 70 + "1",
+    ],
+)
+def test_the_deepest_source_fits_in_half_of_the_stack(body: str) -> None:
+    def down(levels: int) -> GateReport:
+        return check(f"{REWARD}\n    {body}\n    return {{'a': action}}") if levels == 0 else down(levels - 1)
+
+    frame, depth = sys._getframe(), 0
+    while frame is not None:
+        frame, depth = frame.f_back, depth + 1  # type: ignore[assignment]
+    sound(down(sys.getrecursionlimit() // 2 - depth))
+
+
 def test_an_ordinary_source_takes_two_milliseconds() -> None:
     sources = [(h.source, h.form) for h in HONEST.values()]
     times = []
@@ -348,6 +371,7 @@ def test_grafted_statements_never_break_the_gate(left: str, right: str, at: int)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @settings(max_examples=50_000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(mutants())
 def test_fifty_thousand_mutated_programs_never_break_the_gate(source: str) -> None:

@@ -105,7 +105,7 @@ def inside_the_jail(canaries: Canaries, *prefix: str) -> tuple[list[str], list[s
     """What a process in the jail, without the lock, can do."""
     arguments = [canaries.secret, canaries.folder, canaries.listeners["tcp"].getsockname()[1], os.getpid()]
     command = [*prefix, sys.executable, "-c", INSIDE, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, check=False, cwd=ROOT, timeout=60)
+    done = subprocess.run(command, capture_output=True, check=False, cwd=ROOT, timeout=60, env=environment(0))
     assert done.returncode == 0, done.stderr.decode()
     achieved, layers, missing, pid, uid = json.loads(done.stdout)
     return achieved, layers, missing, pid, uid

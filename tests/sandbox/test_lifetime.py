@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sandbox.choose import choose
 from sandbox.container import LABEL, ContainerLink, connect, owner, sweep
 from sandbox.errors import CandidateError, InfraError
+from sandbox.image import build_image
 from sandbox.program import RewardProgram
 from sandbox.service import Sandbox
 from tests.sandbox.canaries import example_call
@@ -162,3 +164,23 @@ def test_a_container_of_a_dead_owner_is_swept() -> None:
     assert not list(Path("/dev/shm").glob(f"rewardsmith-{gone.pid}-*"))
     assert not containers(dead)
     assert containers(owner()), "the living keep theirs"
+
+
+@pytest.mark.docker
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to start a daemon of its own")
+def test_a_daemon_that_goes_is_an_infrastructure_error_and_no_weaker_sandbox(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    script = str(ROOT / ".ci" / "dockerd.sh")
+    monkeypatch.setenv("REWARDSMITH_DOCKERD", str(tmp_path))
+    said = subprocess.run([script, "start"], check=True, capture_output=True, text=True).stdout
+    try:
+        monkeypatch.setenv("DOCKER_HOST", said.strip().removeprefix("export DOCKER_HOST="))
+        build_image()
+        service = choose("docker").serve(RewardProgram(HONEST))
+        service.evaluate(CALL)
+    finally:
+        subprocess.run([script, "stop"], check=True)
+    with pytest.raises(InfraError):
+        service.evaluate(CALL)
+    service.close()

@@ -161,9 +161,9 @@ GAMED: dict[str, dict[str, str]] = {
         "energy": pay(energy="1000 * (energy(n) + 0.000833)"),
         "energy gained, losing it is free": pay(gained="1e5 * np.maximum(0, energy(n) - energy(s))"),
         "coming closer to the flag pays, going away is free": pay(
-            closer="50 * np.maximum(0, n['position'] - s['position'])"
+            closer="150 * np.maximum(0, n['position'] - s['position'])"
         ),
-        "height gained, falling is free": pay(climbed="20 * np.maximum(0, height(n) - height(s))"),
+        "height gained, falling is free": pay(climbed="60 * np.maximum(0, height(n) - height(s))"),
         "bonus beyond 0.3": pay(far="3.0 * (n['position'] > 0.3)"),
         "bonus on the left hill": pay(left="5.0 * (n['position'] < -0.7)"),
         "bonus at the bottom": pay(bottom="5.0 * (np.abs(n['position'] + 0.52) < 0.1)"),

@@ -1,0 +1,65 @@
+"""What a policy sees is what the environment shows, and nothing that it shows is lost."""
+
+import itertools
+
+import numpy as np
+import torch
+
+from envs.vector import Observation
+from training.observation import GridEncoder, RunningMoments, encoder
+
+EMPTY_KINDS = (0, 1, 3)
+WITH_COLOUR = (4, 5, 6, 7)
+
+
+def grid(cells: list[tuple[int, int, int]], place: int = 24, direction: int = 0) -> torch.Tensor:
+    """One view a cell, ``(1, B, 148)``: empty but for ``(type, colour, state)`` at a place."""
+    view = torch.zeros(1, len(cells), 148, dtype=torch.uint8)
+    view[..., 147] = direction
+    for row, cell in enumerate(cells):
+        view[0, row, 3 * place : 3 * place + 3] = torch.tensor(cell, dtype=torch.uint8)
+    return view
+
+
+def test_every_two_cells_that_minigrid_tells_apart_look_different():
+    cells = [(2, 5, 0), (8, 1, 0), (9, 0, 0), (1, 0, 0)]
+    cells += [(4, colour, state) for colour, state in itertools.product(range(6), range(3))]
+    cells += [(kind, colour, 0) for kind, colour in itertools.product((5, 6, 7), range(6))]
+    features = GridEncoder("cpu")(grid(cells))[0]
+    assert len({tuple(row.tolist()) for row in features}) == len(cells)
+
+
+def test_places_and_directions_look_different():
+    views = [grid([(5, 0, 0)], place=p, direction=d) for p in range(49) for d in range(4)]
+    features = [tuple(GridEncoder("cpu")(view)[0, 0].tolist()) for view in views]
+    assert len(set(features)) == len(views)
+
+
+def test_unseen_empty_and_floor_cells_are_zero():
+    features = GridEncoder("cpu")(grid([(kind, 0, 0) for kind in EMPTY_KINDS]))[0]
+    assert not features[:, :245].any()
+
+
+def test_running_moments_are_those_of_everything_seen():
+    rng = np.random.default_rng(0)
+    batches = [rng.normal(3.0, 2.0, (2, size, 3)) for size in (5, 1, 40)]
+    running = RunningMoments(2, 3, "cpu")
+    for batch in batches:
+        running.update(torch.from_numpy(batch))
+    seen = np.concatenate(batches, axis=1)
+    mean, deviation = running.moments()
+    np.testing.assert_allclose(mean.numpy(), seen.mean(1), rtol=1e-5)
+    np.testing.assert_allclose(deviation.numpy(), seen.std(1), rtol=1e-4)
+
+
+def test_normalised_observations_are_centred_scaled_and_frozen_on_request():
+    batch = torch.randn(1, 500, 3, generator=torch.Generator().manual_seed(0)) * 5 + 100
+    shown = Observation(kind="continuous", size=3)
+    live = encoder(shown, 1, normalize=True, device="cpu")
+    live.observe(batch)
+    features = live(batch)[0, :, :3]
+    torch.testing.assert_close(features.mean(0), torch.zeros(3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(features.std(0, correction=0), torch.ones(3), atol=1e-4, rtol=0)
+    frozen = encoder(shown, 1, normalize=True, device="cpu", moments=live.moments())
+    frozen.observe(batch * 7)
+    assert torch.equal(frozen(batch), live(batch))
