@@ -242,7 +242,8 @@ def main(
         table: Measure nothing; write docs/tasks.md from the results.
     """
     if table:
-        from tasks_table import document  # beside this file, which is on the path when run as a script
+        sys.path.insert(0, str(ROOT))  # run as a script, this file's own folder is on the path instead
+        from benchmarks.tasks_table import document
 
         TABLE.write_text(document([(task, stored(task.id)) for task in map(catalog.load, catalog.ids())]), "utf-8")
         return

@@ -20,7 +20,8 @@ also what a person's dense reward pays (`envs/human/`), `random` acts uniformly 
 or the mean undiscounted return, of the final policy with sampled actions on 100 held-out episodes a seed: the
 interquartile mean over the seeds, with its 95 % bootstrap interval. The bars are the training curve, the mean over the
 seeds, from the first step of the budget to its last; all bars of a row share one scale, which starts at the row's
-lowest value and ends at its highest (0 and 1 for success rates).
+lowest value and ends at its highest (0 and 1 for success rates). A bar counts the episodes that ended in its part of
+the budget; the first episodes to end are the short ones, so early bars flatter where success ends an episode.
 
 `learns` names the arms whose fitness minus the random policy's, seed by seed, has its 95 % interval above 0 at this
 budget; where there is none, the task's file says `budget = "gpu"`.

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
 
 from designer.settings import Caps
 from designer.store import RunStore
+
+WRITTEN_EVERY = 10.0
+"""Seconds between two notes of the environment steps taken."""
 
 
 class CapReached(Exception):
@@ -19,6 +23,9 @@ class CapReached(Exception):
 
 class Interrupted(Exception):
     """The person (or a signal) asked the run to stop; it can be resumed."""
+
+    def __init__(self) -> None:
+        super().__init__("the run was asked to stop")
 
 
 @dataclass(slots=True)
@@ -38,7 +45,7 @@ class Spent:
 
 
 class Budget:
-    """Counts what is spent and says when to stop. Thread-safe; rebuilt from the run's events on resume."""
+    """Counts what is spent and says when to stop. Thread-safe; rebuilt from the run's folder on resume."""
 
     def __init__(self, caps: Caps, store: RunStore) -> None:
         self.caps = caps
@@ -46,11 +53,11 @@ class Budget:
         self._store = store
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        for event in store.events():
-            if event["event"] == "reply":
-                self._add_reply(event["prompt_tokens"], event["completion_tokens"], event["usd"])
-            elif event["event"] == "env_steps":
-                self.spent.env_steps += int(event["steps"])
+        self._unwritten = 0
+        self._written = time.monotonic()
+        for reply in store.replies():
+            self._add_reply(reply["prompt_tokens"], reply["completion_tokens"], reply["usd"])
+        self.spent.env_steps = sum(int(e["steps"]) for e in store.events() if e["event"] == "env_steps")
 
     def interrupt(self) -> None:
         """Ask everything that watches this budget to stop."""
@@ -62,8 +69,9 @@ class Budget:
             raise Interrupted
 
     def pause(self, seconds: float) -> None:
-        """Wait, unless interrupted meanwhile."""
-        self._stop.wait(seconds)
+        """Wait, at most for the minutes that are left; raises ``Interrupted`` where interrupted meanwhile."""
+        left = self.seconds_left()
+        self._stop.wait(seconds if left is None else min(seconds, left))
         self.check_interrupt()
 
     def _add_reply(self, prompt: int, completion: int, usd: float | None) -> None:
@@ -79,10 +87,19 @@ class Budget:
             self._add_reply(prompt, completion, usd)
 
     def add_env_steps(self, steps: int, what: str) -> None:
-        """Count environment steps, and write them down so that a resumed run knows of them."""
+        """Count environment steps; every few seconds they are written down, so that a killed run knows of them."""
         with self._lock:
             self.spent.env_steps += steps
-        self._store.event("env_steps", steps=steps, what=what)
+            self._unwritten += steps
+        if time.monotonic() - self._written > WRITTEN_EVERY:
+            self.write_env_steps(what)
+
+    def write_env_steps(self, what: str) -> None:
+        """Write down the environment steps that are not written yet."""
+        with self._lock:
+            steps, self._unwritten, self._written = self._unwritten, 0, time.monotonic()
+        if steps:
+            self._store.event("env_steps", steps=steps, what=what)
 
     def seconds_left(self) -> float | None:
         """Seconds until the cap on minutes; None without one."""

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import tyro
 from rich.console import Console
 
-from designer.main import DONE, INTERRUPTED, REFUSED
+from designer.main import DONE, INTERRUPTED, REFUSED, interrupted
 from designer.settings import DesignSettings
 from designer.store import Json, RunStore, finite
 from envs import catalog
@@ -81,12 +81,15 @@ def design(
         run_dir: The run's folder; runs/<task>-<time> when left out.
         as_json: Print the scorecard as JSON, and progress to standard error.
     """
-    from designer.run import task_of
+    from designer.run import alone, task_of
+    from designer.trainings import device_of
 
     task = task_of(settings)
+    device_of(settings.device)
     root = run_dir or Path("runs") / f"{task.id}-{time.strftime('%Y%m%d-%H%M%S')}"
     store = RunStore.create(root, settings.to_json())
-    return _go(store, settings, as_json)
+    with alone(store):
+        return _go(store, settings, as_json)
 
 
 @app.command
@@ -98,10 +101,13 @@ def resume(run: RunPath, feedback: str | None = None, as_json: AsJson = False) -
         feedback: A comment that reaches the next design; a finished run goes on for one more iteration.
         as_json: Print the scorecard as JSON, and progress to standard error.
     """
+    from designer.run import alone
+
     store, settings = _opened(run)
-    if feedback is not None:
-        store.add_feedback(feedback)
-    return _go(store, settings, as_json)
+    with alone(store):
+        if feedback is not None:
+            store.add_feedback(feedback)
+        return _go(store, settings, as_json)
 
 
 def _go(store: RunStore, settings: DesignSettings, as_json: bool) -> int:
@@ -130,7 +136,7 @@ def _go(store: RunStore, settings: DesignSettings, as_json: bool) -> int:
                 highlight=False,
             )
         try:
-            card = run.go(lambda waiting: ask(console, display, store, waiting))
+            card = run.go(lambda waiting: ask(console, display, store, waiting), lambda: interrupted(str(store.root)))
         except Paused as paused:
             console.print(f"{paused}: `rewardsmith show {store.root}`, then `rewardsmith resume {store.root}`.")
             return INTERRUPTED
@@ -295,10 +301,9 @@ def verify(
         seed: Seed of the recorded play that the probes use.
         as_json: Print JSON.
     """
-    from sandbox.choose import choose
-
     from designer.checks import Verifier
     from designer.views import print_view, verification_view
+    from sandbox.choose import choose
 
     spec = _task(task, env, state)
     program = _program_file(file, form)
@@ -371,14 +376,13 @@ def sandbox(action: Annotated[Literal["build", "sweep"], tyro.conf.Positional]) 
     Args:
         action: build or sweep.
     """
-    from sandbox import image
+    from sandbox.container import connect, sweep
+    from sandbox.image import build_image
 
     if action == "build":
-        print(image.build_image())
+        print(build_image())
     else:
-        from sandbox.container import sweep
-
-        print(f"{sweep()} containers removed")
+        print(f"{sweep(connect())} leftovers removed")
     return DONE
 
 

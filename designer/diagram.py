@@ -1,4 +1,4 @@
-"""Draws the loop's diagram from the graph itself, into the page that explains it: ``python -m designer.diagram PAGE``."""
+"""Draws the loop's diagram from the graph itself, into a page: ``python -m designer.diagram PAGE``."""
 
 from __future__ import annotations
 

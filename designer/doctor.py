@@ -8,8 +8,8 @@ import platform
 from dataclasses import dataclass
 
 import torch
-from sandbox.choose import choose, docker_status
 
+from sandbox.choose import choose, docker_status
 from sandbox.errors import InfraError
 
 _KEYS = {
@@ -41,7 +41,10 @@ class Examination:
 
 def _sandboxes() -> list[Row]:
     docker = docker_status()
-    rows = [Row(ok=docker.ok, what="Docker", found=docker.found, remedy=docker.remedy)]
+    remedy = docker.mend or ""
+    if not docker.daemon:
+        remedy = "apt-get install docker.io && service docker start (or set DOCKER_HOST to a daemon's socket)"
+    rows = [Row(ok=docker.daemon, what="Docker", found=docker.message, remedy=remedy)]
     try:
         jail = choose("embedded")
     except InfraError as error:

@@ -86,7 +86,7 @@ class Loop:
             self.store.set_status(candidate, "rejected_by_person")
         wanted = [c for c in self._waiting(state) if c not in state.get("rejected", [])]
         arms = [Arm(name=c, program=self.store.program(c)) for c in wanted]
-        reserve = self.trainings.cost(1 + len(controls(self.task)), self.settings.confirm_seeds)
+        reserve = (1 + len(controls(self.task))) * self.settings.confirm_seeds
         try:
             self.trainings.run(arms, self.settings.selection_seeds(), "selection", reserve=reserve)
         except CapReached as cap:

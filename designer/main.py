@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -27,6 +28,7 @@ def _own_packages_first() -> None:
 def main() -> None:
     """Run the command line and exit."""
     _own_packages_first()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     code = run(sys.argv[1:])
     sys.stdout.flush()
     # Threads of an interrupted run may still wait for a model; nothing of theirs is worth waiting for.
@@ -50,16 +52,21 @@ def run(arguments: list[str]) -> int:
         return _end(f"refused: {error}", REFUSED)
     except InfraError as error:
         return _end(str(error), INFRA)
-    except KeyboardInterrupt:
-        return _end(
-            "Interrupted. What was paid for is kept; a run goes on with `rewardsmith resume RUN`.",
-            INTERRUPTED,
-        )
+    except KeyboardInterrupt as stop:
+        # One with words was told when the signal came.
+        return INTERRUPTED if stop.args else _end("interrupted.", INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except Exception:  # whatever is left is a defect of ours: exit 70 with a report, never 1 with a traceback
         return _defect(arguments)
+
+
+def interrupted(run: str) -> None:
+    """Say how an interrupted run goes on. Safe within a signal handler, where streams must not be used."""
+    cursor = "\x1b[?25h" if sys.stderr.isatty() else ""
+    text = f"{cursor}rewardsmith: interrupted. What was paid for is kept; go on with `rewardsmith resume {run}`.\n"
+    os.write(2, text.encode())
 
 
 def _end(message: str, code: int) -> int:

@@ -53,11 +53,11 @@ class TermsPlan:
 
     terms: tuple[Term, ...]
     mode: Mode
-    """Whether main terms pay what is, what changed, or stand in the potential."""
+    """Whether terms pay what is or what changed (guards: what is), or the main ones stand in the potential."""
     effort: float = 0.0
     """Price of a full action."""
     gain: float = 1.0
-    """Factor on the main terms."""
+    """Factor on the main terms and the guards."""
 
     def to_json(self) -> dict[str, Any]:
         """The plan as JSON."""
@@ -221,16 +221,18 @@ def enumerate_plans(known: tuple[Term, ...], potentials: bool, chance: random.Ra
     costly = bool(guard) and all(t.shape in _COSTS for t in main)
     first: Mode = "potential" if potentials else "change" if costly else "level"
     safe = (*main, *guard)
+    steady: Mode = "change" if costly else "level"
+    everything = (*safe, *posture, *calm)
     plans = [
-        TermsPlan(terms=(*safe, *posture), mode=first, effort=0.05, gain=5.0 if first == "change" else 1.0),
-        TermsPlan(terms=(*safe, *posture, *calm), mode="level", effort=0.1),
-        TermsPlan(terms=(*safe, *posture), mode="change", effort=0.01, gain=10.0),
-        TermsPlan(terms=safe, mode=first, effort=0.01, gain=3.0),
-        TermsPlan(terms=main, mode="level", effort=0.02),
-        TermsPlan(terms=(*safe, *posture, *calm), mode="change", effort=0.03, gain=5.0),
-        TermsPlan(terms=(*safe, *posture, *calm), mode=first, effort=0.02, gain=3.0),
-        TermsPlan(terms=(*safe, *posture), mode="level", effort=0.3),
-        TermsPlan(terms=(*safe, *calm), mode="level", effort=0.05, gain=2.0),
+        TermsPlan(terms=(*safe, *posture), mode=first, effort=0.05, gain=5.0 if costly else 1.0),
+        TermsPlan(terms=everything, mode=steady, effort=0.1, gain=2.0 if costly else 1.0),
+        TermsPlan(terms=(*safe, *posture), mode="change", effort=0.05, gain=10.0),
+        TermsPlan(terms=safe, mode=first, effort=0.15, gain=3.0),
+        TermsPlan(terms=main, mode=steady, effort=0.05),
+        TermsPlan(terms=everything, mode="change", effort=0.03, gain=5.0),
+        TermsPlan(terms=everything, mode=first, effort=0.02, gain=3.0),
+        TermsPlan(terms=(*safe, *posture), mode=steady, effort=0.3, gain=20.0 if costly else 1.0),
+        TermsPlan(terms=(*safe, *calm), mode=steady, effort=0.1, gain=2.0),
     ]
     singles = [*main, *(t for t in known if t.role == "probe")]
     chance.shuffle(singles)
@@ -238,6 +240,8 @@ def enumerate_plans(known: tuple[Term, ...], potentials: bool, chance: random.Ra
     modes: tuple[Mode, ...] = (first, "level", "change")
     for mode, gain, effort in itertools.product(modes, (0.5, 1.0, 5.0, 20.0), (0.005, 0.1)):
         plans.append(TermsPlan(terms=(*safe, *posture), mode=mode, effort=effort, gain=gain))
+    if costly:
+        plans = [replace(plan, effort=plan.effort / 10) for plan in plans]
     if not known:
         plans = [TermsPlan(terms=(), mode="level", effort=0.001 * 2.0**i) for i in range(10)]
     yield from (plan for plan in dict.fromkeys(plans) if plan.terms or not known)
@@ -296,9 +300,9 @@ def render(plan: TermsPlan, action: str) -> str:
         lines += ["", "", "def potential(state):", f"    return {total}"]
     lines += ["", "", "def compute_reward(state, action, next_state):", "    return {"]
     for term in (t for t in plan.terms if t not in inside):
-        name, weight = _function(term), term.weight * (plan.gain if term.role == "main" else 1.0)
+        name, weight = _function(term), term.weight * (plan.gain if term.role in ("main", "guard") else 1.0)
         value = f"{name}(next_state)"
-        if plan.mode == "change" and term.role != "guard" and term.role != "calm":
+        if plan.mode == "change" and term.role != "guard":
             value = f"({name}(next_state) - {name}(state))"
         lines.append(f'        "{term.name}": {weight:g} * {value},')
     lines += [f'        "effort": -{plan.effort or 0.001:g} * {_effort(action)},', "    }"]

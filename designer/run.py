@@ -15,19 +15,21 @@ from typing import Any
 
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.types import Command
-from sandbox.choose import choose
 
 from designer.agents import Agents
-from designer.budget import Budget
+from designer.budget import Budget, Interrupted
 from designer.checks import Verifier
 from designer.graph import Loop
 from designer.llm import Models
+from designer.main import INTERRUPTED
 from designer.settings import DesignSettings
 from designer.store import Json, RunStore
 from designer.trainings import Trainings
 from envs import catalog
 from envs.errors import UserError
 from envs.task import TaskSpec
+from sandbox.choose import choose
+from sandbox.errors import InfraError
 from sandbox.service import Sandbox
 from training.result import Progress
 
@@ -84,34 +86,45 @@ class Run:
         )
         return cls(store=store, settings=settings, task=task, sandbox=sandbox, budget=budget, loop=loop)
 
-    def go(self, answer: Answer) -> Json:
-        """Run from wherever the run stands to its scorecard.
+    def go(self, answer: Answer, stopping: Callable[[], None]) -> Json:
+        """Run from wherever the run stands to its scorecard. The caller holds the run (``alone``).
 
-        Raises ``Paused`` when a review is not answered, ``KeyboardInterrupt`` on Ctrl-C or SIGTERM.
+        ``stopping`` is called within the signal handler on Ctrl-C and SIGTERM, then ``KeyboardInterrupt`` is
+        raised; threads that hang then get ``GRACE`` seconds. Raises ``Paused`` when a review is not answered.
         """
-        with _alone(self.store), _interruptible(self.budget), closing(self._connect()) as connection:
-            saver = SqliteSaver(connection)
-            graph = self.loop.graph().compile(checkpointer=saver)
-            config: Any = {
-                "configurable": {"thread_id": "run"},
-                "max_concurrency": self.settings.concurrency,
-                "recursion_limit": 1_000 + 20 * self.settings.iterations,
-            }
-            state = graph.get_state(config)
-            start: Any = None if state.created_at else {"iteration": 0, "iterations": self.settings.iterations}
-            if state.created_at and not state.next and self._has_new_comment():
-                values = {"iterations": state.values["iteration"] + 1, "stopped_by": ""}
-                config = {**config, **graph.update_state(config, values, as_node="select")}
-                config["configurable"] = {"thread_id": "run"}
-            while True:
-                result = graph.invoke(start, config, durability="sync")
-                waiting = (result or {}).get("__interrupt__") or graph.get_state(config).interrupts
-                if not waiting:
-                    break
-                told = answer(waiting[0].value)
-                if told is None:
-                    raise Paused(tuple(waiting[0].value["candidates"]))
-                start = Command(resume=told)
+        try:
+            with _interruptible(self.budget, stopping), closing(self._connect()) as connection:
+                return self._go(connection, answer)
+        except Interrupted as error:
+            raise KeyboardInterrupt(str(error)) from error
+        except sqlite3.OperationalError as error:
+            raise InfraError(f"{self.store.path('state.sqlite')}: {error}. Mend it and resume the run.") from error
+        except sqlite3.DatabaseError as error:
+            raise UserError(f"{self.store.path('state.sqlite')} is broken ({error}): start a new run.") from error
+
+    def _go(self, connection: sqlite3.Connection, answer: Answer) -> Json:
+        saver = SqliteSaver(connection)
+        graph = self.loop.graph().compile(checkpointer=saver)
+        config: Any = {
+            "configurable": {"thread_id": "run"},
+            "max_concurrency": self.settings.concurrency,
+            "recursion_limit": 1_000 + 20 * self.settings.iterations,
+        }
+        state = graph.get_state(config)
+        start: Any = None if state.created_at else {"iteration": 0, "iterations": self.settings.iterations}
+        if state.created_at and not state.next and self._has_new_comment():
+            values = {"iterations": state.values["iteration"] + 1, "stopped_by": ""}
+            config = {**config, **graph.update_state(config, values, as_node="select")}
+            config["configurable"] = {"thread_id": "run"}
+        while True:
+            result = graph.invoke(start, config, durability="sync")
+            waiting = (result or {}).get("__interrupt__") or graph.get_state(config).interrupts
+            if not waiting:
+                break
+            told = answer(waiting[0].value)
+            if told is None:
+                raise Paused(tuple(waiting[0].value["candidates"]))
+            start = Command(resume=told)
         card: Json = self.store.read_json("scorecard.json") or {}
         return card
 
@@ -128,9 +141,13 @@ class Run:
 
 
 @contextmanager
-def _alone(store: RunStore) -> Iterator[None]:
-    """Hold the run's lock: two processes on one run would train everything twice."""
-    with store.path("lock").open("w", encoding="ascii") as file:
+def alone(store: RunStore) -> Iterator[None]:
+    """Hold the run's lock: two processes on one run would train everything twice. Raises ``UserError``."""
+    try:
+        file = store.path("lock").open("w", encoding="ascii")
+    except OSError as error:
+        raise UserError(f"{store.root} cannot be written: {error.strerror}.") from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -139,22 +156,26 @@ def _alone(store: RunStore) -> Iterator[None]:
 
 
 @contextmanager
-def _interruptible(budget: Budget) -> Iterator[None]:
+def _interruptible(budget: Budget, stopping: Callable[[], None]) -> Iterator[None]:
     """Ctrl-C and SIGTERM end the run soon, whatever its threads wait for; what was kept stays kept."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
+    ending = threading.Timer(GRACE, os._exit, args=(INTERRUPTED,))
+    ending.daemon = True
+
     def stop(number: int, frame: FrameType | None) -> None:
         budget.interrupt()
-        ending = threading.Timer(GRACE, os._exit, args=(130,))
-        ending.daemon = True
-        ending.start()
-        raise KeyboardInterrupt
+        if not ending.is_alive():
+            stopping()
+            ending.start()
+        raise KeyboardInterrupt(str(Interrupted()))
 
     old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
+        ending.cancel()
         for number, handler in old.items():
             signal.signal(number, handler)

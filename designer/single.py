@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 from rich.console import Console
-from sandbox.choose import choose
 
 from designer.checks import Verifier
 from designer.display import own_scale
@@ -15,6 +14,7 @@ from designer.settings import DesignSettings
 from designer.store import Json
 from designer.trainings import device_of
 from designer.views import fitness_text
+from sandbox.choose import choose
 from sandbox.errors import CandidateError, Violation
 from sandbox.program import RewardProgram
 from training.population import train

@@ -46,11 +46,15 @@ class RunStore:
     @classmethod
     def create(cls, root: Path, config: Json) -> RunStore:
         """A new run. Raises ``UserError`` where the folder already holds one."""
-        if root.exists() and any(root.iterdir()):
-            raise UserError(f"{root} is not empty: choose another --run-dir, or `rewardsmith resume {root}`.")
-        root.mkdir(parents=True, exist_ok=True)
-        store = cls(root)
-        store.write_json("config.json", config)
+        try:
+            # A run that was killed before its first file was whole has begun nothing.
+            if root.exists() and any(not path.name.endswith(".partial") for path in root.iterdir()):
+                raise UserError(f"{root} is not empty: choose another --run-dir, or `rewardsmith resume {root}`.")
+            root.mkdir(parents=True, exist_ok=True)
+            store = cls(root)
+            store.write_json("config.json", config)
+        except OSError as error:
+            raise UserError(f"No run can be kept in {root}: {error.strerror}. Choose another --run-dir.") from error
         return store
 
     @classmethod
@@ -154,6 +158,12 @@ class RunStore:
                 continue
             if isinstance(record, dict):
                 yield record
+
+    def replies(self) -> Iterator[Json]:
+        """Every reply that was bought, with its tokens and price."""
+        for path in sorted((self.root / "llm").glob("*.json")):
+            kept: Json = self.read_json(f"llm/{path.name}") or {}
+            yield kept["reply"]
 
     def candidate_ids(self) -> tuple[str, ...]:
         """Ids of all programs of this run, oldest first."""

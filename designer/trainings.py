@@ -19,12 +19,15 @@ from envs.errors import UserError
 from envs.task import TaskSpec
 from sandbox.program import RewardProgram
 from sandbox.service import Sandbox
+from training.evaluate import EXAMPLES
 from training.population import train
-from training.result import Learner, Progress, StoppedEarly, TrainingResult
+from training.result import Learner, Progress, TrainingResult
 from training.statistics import summary
 
 Purpose = Literal["selection", "confirmation"]
 EVALUATION_EPISODES = 100
+JUDGED_AFTER = 0.1
+"""Share of a training after which its speed tells whether the minutes suffice."""
 _RECORD: dict[Purpose, str] = {"selection": "training", "confirmation": "confirmation"}
 
 
@@ -80,11 +83,21 @@ class Trainings:
         self._sandbox = sandbox
         self._watch = watch
         self._device = device_of(settings.device)
-        self._seconds_per_step: float | None = None
 
-    def cost(self, arms: int, seeds: int) -> int:
+    def cost(self, learners: int) -> int:
         """Environment steps that these trainings and their evaluations can take at most."""
-        return arms * seeds * (self.task.env_steps + EVALUATION_EPISODES * self.task.episode_steps)
+        return learners * (self._training_steps() + (EVALUATION_EPISODES + 2 * EXAMPLES) * self.task.episode_steps)
+
+    def _training_steps(self) -> int:
+        """Training steps of one learner, in whole rollouts."""
+        rollout = self.task.ppo.envs * self.task.ppo.steps
+        return max(1, -(-self.task.env_steps // rollout)) * rollout
+
+    def _expected(self, learners: int) -> float:
+        """Environment steps that they will probably take: final policies are evaluated as long as the native one."""
+        native = self._store.read_json("controls/native/training.json")
+        evaluation = native["evaluation_steps"] / len(native["seeds"]) if native else 0.0
+        return learners * (self._training_steps() + evaluation)
 
     def result(self, arm: Arm, purpose: Purpose) -> Json | None:
         """What an arm's training showed, or None when it has not run."""
@@ -94,14 +107,22 @@ class Trainings:
     def run(self, arms: Sequence[Arm], seeds: Sequence[int], purpose: Purpose, *, reserve: int = 0) -> None:
         """Train every arm that has no result yet, all in one population, and keep the results.
 
-        ``reserve`` environment steps are left untouched under the caps. Raises ``CapReached`` where the caps do
-        not allow it; what was spent until then is counted.
+        What ``reserve`` further learners need is left untouched under the caps. Raises ``CapReached`` where the
+        caps do not allow it; what was spent until then is counted.
         """
-        missing = [arm for arm in arms if self.result(arm, purpose) is None]
+        missing = []
+        for arm in arms:
+            found = self.result(arm, purpose)
+            if found is None:
+                missing.append(arm)
+            else:
+                # A kill may have come between the result and the status.
+                self._set_status(arm, found["failure"])
         if not missing:
             return
+        wanted = len(missing) * len(seeds)
         left = self._budget.env_steps_left()
-        if left is not None and self.cost(len(missing), len(seeds)) + reserve > left:
+        if left is not None and self.cost(wanted + reserve) > left:
             raise CapReached("max_env_steps")
         self._budget.check_clock()
         self._store.event("training_started", arms=[arm.name for arm in missing], seeds=list(seeds), purpose=purpose)
@@ -115,28 +136,30 @@ class Trainings:
                     self.task,
                     learners,
                     device=self._device,
-                    on_rollout=lambda progress: self._on_rollout(progress, purpose, reserve),
+                    on_rollout=lambda progress: self._on_rollout(progress, purpose, wanted + reserve),
+                    on_step=lambda steps: self._on_step(steps, purpose),
                     evaluation_episodes=EVALUATION_EPISODES,
                 )
-            except StoppedEarly as error:
-                self._budget.add_env_steps(error.env_steps, f"{purpose}, stopped early")
-                raise CapReached(self._cap_in_sight()) from error
+            finally:
+                self._budget.write_env_steps(purpose)
         for arm in missing:
             self._keep(arm, purpose, [r for r in results if r.arm == arm.name])
-        steps = sum(r.env_steps + r.evaluation_steps for r in results)
+
+    def _on_step(self, steps: int, purpose: Purpose) -> None:
+        """Count the steps, in training and evaluation; a cap or an interrupt ends the training here."""
         self._budget.add_env_steps(steps, purpose)
-        self._seconds_per_step = results[0].seconds / max(1, steps)
-
-    def _on_rollout(self, progress: Progress, purpose: Purpose, reserve: int) -> bool:
         self._budget.check_interrupt()
-        self._watch(purpose, progress)
-        left = self._budget.env_steps_left()
-        seconds = self._budget.seconds_left()
-        rate = self._seconds_per_step or 1 / max(progress.steps_per_second, 1.0)
-        return (left is None or progress.env_steps + reserve < left) and (seconds is None or seconds > reserve * rate)
+        self._budget.check_clock()
 
-    def _cap_in_sight(self) -> str:
-        return "max_minutes" if self._budget.caps.minutes is not None else "max_env_steps"
+    def _on_rollout(self, progress: Progress, purpose: Purpose, learners: int) -> bool:
+        """Show progress; raise ``CapReached`` once it is plain that the minutes do not suffice for all learners."""
+        self._watch(purpose, progress)
+        left = self._budget.seconds_left()
+        if left is not None and progress.env_steps >= JUDGED_AFTER * progress.of_env_steps:
+            to_come = self._expected(learners) - progress.env_steps
+            if to_come / max(progress.steps_per_second, 1e-9) > left:
+                raise CapReached("max_minutes")
+        return True
 
     def _keep(self, arm: Arm, purpose: Purpose, results: Sequence[TrainingResult]) -> None:
         """Write an arm's results, the JSON last: it marks the arm as done."""
@@ -146,16 +169,14 @@ class Trainings:
             self._store.write_tensors(f"{arm.folder}/policy.safetensors", weights)
             self._store.write_arrays(f"{arm.folder}/trajectories.npz", _pack(results[0].episodes))
         self._store.write_json(f"{arm.folder}/{record}.json", _record(self.task, arm, purpose, results))
-        if arm.program is not None and arm.folder.startswith("candidates/"):
-            failed = any(r.failure for r in results)
-            self._store.set_status(arm.name, "failed_in_training" if failed else "trained")
-        self._store.event(
-            "trained",
-            arm=arm.name,
-            purpose=purpose,
-            fitness=summary([r.fitness for r in results])["iqm"],
-            failure=next((r.failure for r in results if r.failure), None),
-        )
+        failure = next((r.failure for r in results if r.failure), None)
+        self._set_status(arm, failure)
+        fitness = summary([r.fitness for r in results])["iqm"]
+        self._store.event("trained", arm=arm.name, purpose=purpose, fitness=fitness, failure=failure)
+
+    def _set_status(self, arm: Arm, failure: str | None) -> None:
+        if arm.folder.startswith("candidates/"):
+            self._store.set_status(arm.name, "failed_in_training" if failure else "trained")
 
 
 def _record(task: TaskSpec, arm: Arm, purpose: Purpose, results: Sequence[TrainingResult]) -> Json:

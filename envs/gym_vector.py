@@ -13,7 +13,7 @@ from envs.encoding import encoder
 from envs.episode import Array
 from envs.families import reader
 from envs.make import make_env
-from envs.record import Recorder, act, allowed, score_function, succeeded
+from envs.record import Recorder, allowed, begin, score_function, succeeded, take
 from envs.task import TaskSpec
 from envs.vector import Step
 
@@ -56,7 +56,7 @@ class GymVectorEnvironment:
 
     def _begin(self, row: int, seed: int | None = None) -> None:
         env = self._envs[row]
-        obs, info = env.reset(seed=seed)
+        obs, info = begin(env, seed)
         self._returns[row] = 0.0
         self._obs[row] = self._encode(obs)
         state = self._read(env, obs, info)
@@ -74,7 +74,7 @@ class GymVectorEnvironment:
         ended = []
         for row, choice in enumerate(allowed(self._task, action.detach().cpu().numpy())):
             env = self._envs[row]
-            obs, paid, terminated, truncated, info = env.step(act(env, choice))
+            obs, paid, terminated, truncated, info = take(env, choice)
             state = self._read(env, obs, info)
             self._obs[row] = self._encode(obs)
             for name, values in self._state.items():

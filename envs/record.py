@@ -10,7 +10,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from envs.blackbox import calling, load_function
+from envs.blackbox import calling, explained, load_function
 from envs.episode import Array, Episode, Transitions, flat
 from envs.errors import UserError
 from envs.families import reader
@@ -99,6 +99,26 @@ def score_function(task: TaskSpec) -> Callable[[Episode], float] | None:
     return score
 
 
+def begin(env: gymnasium.Env[Any, Any], seed: int | None) -> tuple[Any, dict[str, Any]]:
+    """``env.reset``. Raises ``UserError`` for whatever the environment itself raises."""
+    try:
+        return env.reset(seed=seed)
+    except Exception as error:  # the user's own environment may raise anything
+        raise explained(f"{_name(env)}: reset", error) from error
+
+
+def take(env: gymnasium.Env[Any, Any], action: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+    """``env.step`` with an allowed action. Raises ``UserError`` for whatever the environment itself raises."""
+    try:
+        return env.step(act(env, action))
+    except Exception as error:  # the user's own environment may raise anything
+        raise explained(f"{_name(env)}: step", error) from error
+
+
+def _name(env: gymnasium.Env[Any, Any]) -> str:
+    return f"the environment {env.spec.id if env.spec else env.unwrapped}"
+
+
 def allowed(task: TaskSpec, action: Any) -> Any:
     """A task's action, or a batch of them, as it is taken and recorded: codes as they are, numbers in bounds."""
     if task.action.kind == "discrete":
@@ -123,13 +143,13 @@ def record(
     Actions are the task's: a code from 0, or ``(A,)`` numbers, clipped here.
     """
     read, recorder, kept = reader(task), Recorder(), task.fitness.function is not None
-    obs, info = env.reset(seed=seed)
+    obs, info = begin(env, seed)
     state = read(env, obs, info)
     recorder.start(obs if kept else None, state)
     terminated = truncated = False
     while not (terminated or truncated or len(recorder.actions) == max_steps):
         action = allowed(task, policy(env, obs, state))
-        obs, reward, ended, cut, info = env.step(act(env, action))
+        obs, reward, ended, cut, info = take(env, action)
         state = read(env, obs, info)
         terminated, truncated = bool(ended), bool(cut)
         recorder.add(action, float(reward), obs if kept else None, state)

@@ -65,32 +65,32 @@ _TYPES = 11
 _STATES = 4
 _COLOURS = 6
 _COLUMNS = 5
-_TENTHS = 10
+_ONE = 20
 
 
 def _cell_table() -> Tensor:
-    """Columns of each ``(colour, state, type)`` of MiniGrid in tenths, ``(264, 8)`` int8 packed as ``(264,)`` int64.
+    """Columns of each ``(colour, state, type)`` of MiniGrid in twentieths: ``(264, 8)`` int8, as ``(264,)`` int64.
 
     Columns: wall (1) or lava (-1); goal (1) or box (-1); door; how open it is (1 open, -1 locked); key (1) or ball
-    (-1). What has a colour has 0.5 to 1.5 in its column, by colour. Unseen, empty and floor cells are zero. Few
+    (-1). What has a colour has 0.75 to 1.25 in its column, by colour. Unseen, empty and floor cells are zero. Few
     columns, because the first matrix is where the time goes; no two cells that MiniGrid tells apart look alike,
     except the three empty kinds.
     """
     table = torch.zeros(_COLOURS, _STATES, _TYPES, 8, dtype=torch.int8)
     wall, door, key, ball, box, goal, lava = 2, 4, 5, 6, 7, 8, 9
-    colour = torch.arange(5, 16, 2, dtype=torch.int8)[:, None]
-    for kind, column, value in ((wall, 0, _TENTHS), (lava, 0, -_TENTHS), (goal, 1, _TENTHS)):
+    colour = torch.arange(15, 26, 2, dtype=torch.int8)[:, None]
+    for kind, column, value in ((wall, 0, _ONE), (lava, 0, -_ONE), (goal, 1, _ONE)):
         table[:, :, kind, column] = value
     for kind, column, sign in ((box, 1, -1), (door, 2, 1), (key, 4, 1), (ball, 4, -1)):
         table[:, :, kind, column] = sign * colour
-    table[:, 0, door, 3], table[:, 2, door, 3] = _TENTHS, -_TENTHS
+    table[:, 0, door, 3], table[:, 2, door, 3] = _ONE, -_ONE
     return table.view(-1, 8).view(torch.int64).squeeze(-1)
 
 
 def as_float(features: Tensor) -> Tensor:
-    """Stored features as the float32 that a network computes with; int8 ones are tenths."""
+    """Stored features as the float32 that a network computes with; int8 ones are twentieths."""
     if features.dtype == torch.int8:
-        return features.to(torch.float32).mul_(1 / _TENTHS)
+        return features.to(torch.float32).mul_(1 / _ONE)
     return features
 
 
@@ -102,10 +102,10 @@ class GridEncoder:
 
     def __init__(self, device: str) -> None:
         self._table = _cell_table().to(device)
-        self._direction = _TENTHS * torch.eye(4, self.size - 49 * _COLUMNS, dtype=torch.int8, device=device)
+        self._direction = _ONE * torch.eye(4, self.size - 49 * _COLUMNS, dtype=torch.int8, device=device)
 
     def __call__(self, observation: Tensor) -> Tensor:
-        """``(P, B, 148)`` uint8 as ``(P, B, 256)`` int8, in tenths."""
+        """``(P, B, 148)`` uint8 as ``(P, B, 256)`` int8, in twentieths."""
         lead = observation.shape[:-1]
         cells = observation[..., :147].reshape(*lead, 49, 3).to(torch.int32)
         code = cells[..., 0] + _TYPES * (cells[..., 2] + _STATES * cells[..., 1])

@@ -84,7 +84,7 @@ OnRollout = Callable[[Progress], bool]
 
 
 OnStep = Callable[[int], None]
-"""Told of every step, in training and in evaluation: how many environments took it. What it raises ends the training."""
+"""Told of every step, in training and in evaluation: how many environments took it. What it raises goes through."""
 
 
 class StoppedEarly(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -86,9 +87,7 @@ def test_an_arm_is_above_random_only_where_its_interval_is() -> None:
     assert controls.learning_arms(record | {"human": None}) == []
 
 
-def test_a_measurement_is_kept_whole_and_counts_as_done(
-    tmp_path: controls.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_measurement_is_kept_whole_and_counts_as_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = catalog.load("cartpole")
     small = replace(task, env_steps=1024, episode_steps=50)
     record = controls.measure(small, range(2), episodes=4)
