@@ -17,7 +17,7 @@ demo: $(VENV)/.installed
 	$(BIN)/rewardsmith design doorkey-6x6 --model offline --target 0.95 --seed $(SEED)
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 docker-test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m docker

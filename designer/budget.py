@@ -89,6 +89,8 @@ class Budget:
     def add_env_steps(self, steps: int, what: str) -> None:
         """Count environment steps; every few seconds they are written down, so that a killed run knows of them."""
         with self._lock:
+            if not self._unwritten:
+                self._written = time.monotonic()
             self.spent.env_steps += steps
             self._unwritten += steps
         if time.monotonic() - self._written > WRITTEN_EVERY:

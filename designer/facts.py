@@ -95,17 +95,18 @@ def designer_facts(
     ]
     earlier = _earlier(store, before)
     best = earlier[0]["id"] if earlier and earlier[0]["fitness"] is not None else None
+    # What all slots share comes first: model servers reuse what they computed for a common beginning.
     return {
         "role": "designer",
-        "slot": dict(slot),
         "form": form,
         "task": task_facts(task),
         "state": task.state_schema(),
         "programs": earlier,
         "tried": tried[-TRIED:],
-        "refused": refused,
         "analysis": store.read_json(f"candidates/{best}/analysis.json") if best else None,
         "comments": list(comments),
+        "refused": refused,
+        "slot": dict(slot),
     }
 
 
@@ -115,7 +116,6 @@ def critic_facts(task: TaskSpec, source: str, verification: Json, slot: Mapping[
     audit = verification["audit"] or {"verdict": "not_audited"}
     return {
         "role": "critic",
-        "slot": dict(slot),
         "task": task_facts(task),
         "fields": {f.name: f.meaning for f in task.state},
         "program": {"source": source},
@@ -127,6 +127,7 @@ def critic_facts(task: TaskSpec, source: str, verification: Json, slot: Mapping[
             "sensitivity": measured.get("sensitivity", {}),
             "audit": {"verdict": audit["verdict"]},
         },
+        "slot": dict(slot),
     }
 
 
@@ -142,7 +143,6 @@ def analyzer_facts(
     ]
     facts = {
         "role": "analyzer",
-        "slot": dict(slot),
         "task": task_facts(task),
         "program": {"id": candidate, "source": store.program(candidate).source},
         "training": {
@@ -152,5 +152,6 @@ def analyzer_facts(
             "components": component_course(record),
             "episodes": told,
         },
+        "slot": dict(slot),
     }
     return facts, {f"e{i}": len(e) for i, e in enumerate(episodes)}
