@@ -34,6 +34,7 @@ _TELLING = re.compile(
 """How a sentence begins that tells about the world; an imperative begins otherwise."""
 _PICK = _set("pick take grab grasp collect fetch carry bring hold lift")
 _HARM = re.compile(r"episode ends|crash|fall|fail|die", re.IGNORECASE)
+_SEEN = "x-seen-in-random-play"
 MANY = 8
 """Most places or codes in one field that are looked at one by one."""
 
@@ -169,8 +170,15 @@ def _leaf(spec: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _coded(spec: Mapping[str, Any]) -> bool:
     """Codes or flags, one of them or a handful."""
-    kind = spec.get("x-dtype") == "bool" or bool(spec.get("x-values"))
+    kind = spec.get("x-dtype") == "bool" or bool(spec.get("x-values")) or _counts(spec)
     return kind and (not _shape(spec) or (len(_shape(spec)) == 1 and _shape(spec)[0] <= MANY))
+
+
+def _counts(spec: Mapping[str, Any]) -> bool:
+    """One whole number of a few values, without words for them, that always starts the same."""
+    seen = spec.get(_SEEN) or {}
+    whole = str(spec.get("x-dtype", "")).startswith(("int", "uint"))
+    return whole and not _shape(spec) and seen.get("start") is not None and seen["high"] - seen["low"] < MANY
 
 
 def _senses(name: str, spec: Mapping[str, Any]) -> bool:
@@ -182,12 +190,11 @@ def _place(name: str, spec: Mapping[str, Any]) -> Place | None:
     shape, unit = _shape(spec), str(spec.get("x-unit", ""))
     if spec.get("x-values"):
         return None
-    fits = (len(shape) == 1 or (len(shape) == 2 and shape[0] <= MANY)) and shape[-1] in (2, 3)
-    if not fits or not (unit in _LENGTH or (unit in ("", "1") and set(words(name)) & _WHERE)):
-        return None
-    leaf = _leaf(spec)
-    low, high = leaf.get("minimum"), leaf.get("maximum")
     whole = str(spec.get("x-dtype", "")).startswith(("int", "uint"))
+    fits = (len(shape) == 1 or (len(shape) == 2 and shape[0] <= MANY)) and shape[-1] in (2, 3)
+    if not fits or not (unit in _LENGTH or (unit in ("", "1") and (whole or set(words(name)) & _WHERE))):
+        return None
+    low, high = _range(spec)
     width = 0.0
     if low is not None and high is not None:
         width = float(high) - (max(float(low), 0.0) if whole else float(low))
@@ -203,17 +210,28 @@ def _place(name: str, spec: Mapping[str, Any]) -> Place | None:
     )
 
 
-def _mover(places: Sequence[Place], fields: Mapping[str, Any]) -> Place | None:
-    """The place of what acts: named like one, else the first single place that is never absent."""
+def _range(spec: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """Bounds of a field's numbers: those that are stated, else what random play showed; None where neither is."""
+    leaf, seen = _leaf(spec), spec.get(_SEEN) or {}
+    return leaf.get("minimum", seen.get("low")), leaf.get("maximum", seen.get("high"))
 
-    def score(place: Place) -> tuple[bool, bool, bool]:
+
+def _changes(spec: Mapping[str, Any]) -> float:
+    """Share of random steps that changed the field; 0 where nobody looked."""
+    return float((spec.get(_SEEN) or {}).get("changes") or 0.0)
+
+
+def _mover(places: Sequence[Place], fields: Mapping[str, Any]) -> Place | None:
+    """The place of what acts: what random play moved most, named like one, else the first that is never absent."""
+
+    def score(place: Place) -> tuple[float, bool, bool, bool]:
         named = bool(set(words(place.field)) & _MOVER)
         told = bool(set(words(str(fields[place.field].get("description", "")))) & _MOVER)
-        return named, told, not place.absent
+        return _changes(fields[place.field]), named, told, not place.absent
 
     single = [p for p in places if p.count == 0]
     best = max(single, key=score, default=None)
-    return best if best is not None and (any(score(best)[:2]) or len(places) > 1) else None
+    return best if best is not None and (any(score(best)[:3]) or len(places) > 1) else None
 
 
 def _milestones(
@@ -228,6 +246,13 @@ def _milestones(
         if harmful or _shape(spec):
             return []
         return [Milestone(name=name, test=f'state["{name}"]', word=noun, noun=noun, holds=holds)]
+    if not spec.get("x-values"):
+        start = int(spec[_SEEN]["start"])
+        return [
+            Milestone(
+                name=f"{name} not {start}", test=f'(state["{name}"] != {start})', word=noun, noun=noun, holds=holds
+            )
+        ]
     codes = {int(code): words(meaning) for code, meaning in dict(spec["x-values"]).items()}
     if len(codes) > 2 and all(set(meaning) <= _COMPASS for meaning in codes.values()):
         return []
@@ -255,9 +280,7 @@ def _is(name: str, codes: Sequence[int]) -> str:
     return " | ".join(tests) if len(tests) <= 4 else f'np.isin(state["{name}"], {list(codes)})'
 
 
-def _carried(
-    name: str, done: Mapping[int, list[str]], asked: Asked, places: Sequence[Place]
-) -> list[Milestone]:
+def _carried(name: str, done: Mapping[int, list[str]], asked: Asked, places: Sequence[Place]) -> list[Milestone]:
     """One milestone for each kind of thing that the task names, else for what has a place, else for anything."""
     nouns = {code: meaning[-1] for code, meaning in done.items()}
     told = [c for c, noun in nouns.items() if noun in asked.all]
@@ -293,18 +316,14 @@ def _among(
                     test = f"(({reached}) & {mask}).any(axis=1)"
                     label = f"{other} {' '.join(words(meaning))} with {_label(name, done)}"
                     word = words(meaning)[-1]
-                    out.append(
-                        Milestone(name=label, test=test, word=word, noun=noun, holds=False, chosen=mask)
-                    )
+                    out.append(Milestone(name=label, test=test, word=word, noun=noun, holds=False, chosen=mask))
     told = [c for c, meaning in codes.items() if c not in done and c >= 0 and set(meaning) & set(asked.all)]
     # The codes farthest from what is wanted come first: a locked door before a closed one.
     for code in sorted(told, key=lambda c: -min(abs(c - d) for d in done)):
         worst = [code]
         test, mask = f"(~({_is(name, worst)})).all(axis=1)", _is(name, worst)
         label = f"no {_label(name, {code: codes[code]})}"
-        out.append(
-            Milestone(name=label, test=test, word=noun, noun=noun, holds=False, chosen=mask, spare=bool(out))
-        )
+        out.append(Milestone(name=label, test=test, word=noun, noun=noun, holds=False, chosen=mask, spare=bool(out)))
     out.append(
         Milestone(
             name=f"some {_label(name, done)}",
@@ -319,9 +338,7 @@ def _among(
     return out
 
 
-def _matches(
-    wanted: Mapping[str, Any], coded: Mapping[str, Any], sensors: Mapping[str, Any]
-) -> list[Milestone]:
+def _matches(wanted: Mapping[str, Any], coded: Mapping[str, Any], sensors: Mapping[str, Any]) -> list[Milestone]:
     """Milestones that compare a field with what the mission names: carrying the wanted kind of thing."""
     out = []
     for goal in wanted:
@@ -330,9 +347,7 @@ def _matches(
             if same and not (name in sensors and set(words(name)) & _HOLD):
                 test = f'state["{name}"] == state["{goal}"]'
                 hold = bool(set(words(name)) & _HOLD)
-                out.append(
-                    Milestone(name=f"{name} as {goal}", test=test, word="", noun="", holds=hold, spare=not hold)
-                )
+                out.append(Milestone(name=f"{name} as {goal}", test=test, word="", noun="", holds=hold, spare=not hold))
     return out
 
 
