@@ -56,6 +56,4 @@ def score(episode: Any) -> float:
 
 
 gymnasium.register("Corridor-v0", entry_point=Corridor, max_episode_steps=STEPS)
-gymnasium.register(
-    "Slide-v0", entry_point=Corridor, max_episode_steps=STEPS, kwargs={"continuous": True}
-)
+gymnasium.register("Slide-v0", entry_point=Corridor, max_episode_steps=STEPS, kwargs={"continuous": True})

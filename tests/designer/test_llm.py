@@ -89,7 +89,7 @@ def test_what_passes_is_tried_again(tmp_path: Path, trouble: object, named: str)
 
 def test_what_does_not_pass_stops_the_run_resumable(tmp_path: Path) -> None:
     with serving(lambda request: Status(500)) as endpoint:
-        asked, store, _ = models(tmp_path, endpoint.url)
+        asked, _store, _ = models(tmp_path, endpoint.url)
         with pytest.raises(InfraError, match="rewardsmith resume"):
             asked.ask("designer", MESSAGES, SLOT)
         assert len(endpoint.requests) == llm.ATTEMPTS

@@ -113,9 +113,9 @@ def test_first_programs_answer_finite_numbers_for_every_row(name: str) -> None:
         low, high = field.low if field.low is not None else -2, field.high if field.high is not None else 2
         drawn = rng.uniform(low, high, (rows, *field.shape))
         values = np.array([code for code, _ in field.values]) if field.values else None
-        state[field.name] = (
-            rng.choice(values, (rows, *field.shape)) if values is not None else drawn
-        ).astype(field.dtype)
+        state[field.name] = (rng.choice(values, (rows, *field.shape)) if values is not None else drawn).astype(
+            field.dtype
+        )
     discrete = task.action.kind == "discrete"
     size = task.action.size
     action = rng.integers(0, size, rows) if discrete else rng.normal(size=(rows, size)).astype(np.float32)
