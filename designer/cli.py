@@ -122,7 +122,7 @@ def _go(store: RunStore, settings: DesignSettings, as_json: bool) -> int:
         run = Run.open(store, settings, display.progress)
         store.listen(display.event)
         display.budget = run.budget
-        console.print(f"run     {store.root}", highlight=False)
+        console.print(f"run     {store.root}", highlight=False, soft_wrap=True)
         console.print(f"task    {run.task.id}: {run.task.description}", highlight=False)
         console.print(f"sandbox {run.sandbox.describe()}", highlight=False)
         if settings.model == "offline":
@@ -138,7 +138,8 @@ def _go(store: RunStore, settings: DesignSettings, as_json: bool) -> int:
         try:
             card = run.go(lambda waiting: ask(console, display, store, waiting), lambda: interrupted(str(store.root)))
         except Paused as paused:
-            console.print(f"{paused}: `rewardsmith show {store.root}`, then `rewardsmith resume {store.root}`.")
+            told = f"{paused}: `rewardsmith show {store.root}`, then `rewardsmith resume {store.root}`."
+            console.print(told, soft_wrap=True, highlight=False)
             return INTERRUPTED
     console.print(cost_line(run.budget), highlight=False)
     if card["best"]:
@@ -152,7 +153,9 @@ def _go(store: RunStore, settings: DesignSettings, as_json: bool) -> int:
         _print_json(card)
     else:
         print_view(console, scorecard_view(card))
-        console.print(f"\nrewardsmith show {store.root}    the candidates and what was measured", highlight=False)
+        console.print(
+            f"\nrewardsmith show {store.root}    the candidates and what was measured", highlight=False, soft_wrap=True
+        )
         if card["best"]:
             console.print(f"{store.root / 'best'}    the reward as a bundle for your own training", highlight=False)
     return DONE if card["best"] else REFUSED

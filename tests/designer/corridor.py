@@ -55,5 +55,6 @@ def score(episode: Any) -> float:
     return float(episode.reward.sum()) - 0.001 * len(episode)
 
 
-gymnasium.register("Corridor-v0", entry_point=Corridor, max_episode_steps=STEPS)
-gymnasium.register("Slide-v0", entry_point=Corridor, max_episode_steps=STEPS, kwargs={"continuous": True})
+for name, continuous in (("Corridor-v0", False), ("Slide-v0", True)):
+    if name not in gymnasium.registry:
+        gymnasium.register(name, entry_point=Corridor, max_episode_steps=STEPS, kwargs={"continuous": continuous})

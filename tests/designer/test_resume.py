@@ -28,6 +28,7 @@ SMALL = ["--env-steps", "2048", "--seeds", "1", "--confirm-seeds", "5", "--sandb
 DOORKEY = ["doorkey-5x5", "--iterations", "2", "--candidates", "2", *SMALL]
 CORRIDOR = ["walk to the end", "--env", "corridor:Corridor-v0", "--state", "corridor:read_state", *DOORKEY[1:]]
 RECORDS = {"training": "selection", "confirmation": "confirmation"}
+HERE = Path(corridor.__file__).parent
 LATEST = 0.4
 """Seconds after an event that a kill comes at most."""
 PUSHED = """
@@ -207,15 +208,16 @@ def test_a_run_belongs_to_one_process(tmp_path: Path, capfd: pytest.CaptureFixtu
 
 def test_a_slot_that_fails_loses_nothing_of_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(llm, "FIRST_PAUSE", 0.01)
+    monkeypatch.syspath_prepend(str(HERE))
     broken = True
 
     def behave(request: Request) -> Any:
         facts = facts_of(request)
-        return Status(500) if broken and facts["slot"]["candidate"] == 1 else models.reply(request)
+        return Status(500) if broken and facts["slot"]["candidate"] == 1 else walking(request)
 
     with serving(behave) as endpoint:
-        options = ["--iterations", "1", "--candidates", "3", *SMALL]
-        assert run(["design", "doorkey-5x5", *options, *at(endpoint, tmp_path / "run")]) == INFRA
+        options = [*CORRIDOR, "--iterations", "1", "--candidates", "3", *at(endpoint, tmp_path / "run")]
+        assert run(["design", *options]) == INFRA
         kept, requests = bought(tmp_path / "run"), len(endpoint.requests)
         assert len(kept) >= 2, "the other slots' designs were kept"
         broken = False
@@ -239,12 +241,12 @@ def test_a_review_waits_for_a_person_who_rejects_and_comments(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     root = tmp_path / "run"
-    options = ["--iterations", "2", "--candidates", "2", "--review", *SMALL]
-    with serving(models.reply) as endpoint:
+    monkeypatch.syspath_prepend(str(HERE))
+    with serving(walking) as endpoint:
         monkeypatch.setattr("sys.stdin", Lines())
-        assert run(["design", "doorkey-5x5", *options, *at(endpoint, root)]) == INTERRUPTED
-        assert f"rewardsmith resume {root}" in "".join(capfd.readouterr().out.split("\n"))
-        assert {arm for arm, _ in trained(root)} == {"native", "human"}
+        assert run(["design", *CORRIDOR, "--review", *at(endpoint, root)]) == INTERRUPTED
+        assert f"rewardsmith resume {root}`" in capfd.readouterr().out
+        assert {arm for arm, _ in trained(root)} == {"native"}
         first = RunStore.open(root).candidate_ids()
         monkeypatch.setattr("sys.stdin", Lines("what?", "r"))
         assert run(["resume", str(root)]) == INTERRUPTED, "half an answer is none"
