@@ -76,9 +76,7 @@ def check_bundle(directory: Path) -> dict[str, Any]:
     return manifest
 
 
-def _contents(
-    name: str, task: TaskSpec, program: RewardProgram, extra: Mapping[str, Any]
-) -> dict[str, bytes]:
+def _contents(name: str, task: TaskSpec, program: RewardProgram, extra: Mapping[str, Any]) -> dict[str, bytes]:
     """Every file of the bundle, by name."""
     state, function = _extractor(task)
     files = {
@@ -95,9 +93,7 @@ def _contents(
     return {**files, "manifest.json": (text + "\n").encode()}
 
 
-def _manifest(
-    task: TaskSpec, program: RewardProgram, files: Mapping[str, str], function: str
-) -> dict[str, Any]:
+def _manifest(task: TaskSpec, program: RewardProgram, files: Mapping[str, str], function: str) -> dict[str, Any]:
     """What the bundle says of itself; the wrapper reads its settings here."""
     defined = {node.name for node in ast.parse(program.source).body if isinstance(node, ast.FunctionDef)}
     ours = ":" not in task.extractor

@@ -73,9 +73,7 @@ class Composer:
             told = json.loads(found[1])
         except ValueError:
             return None
-        return steps.plan_from_json(told, self._landscape) or terms.plan_from_json(
-            told, self._terms, self._potentials
-        )
+        return steps.plan_from_json(told, self._landscape) or terms.plan_from_json(told, self._terms, self._potentials)
 
     def mutate(self, plan: Plan, level: str, chance: random.Random) -> Iterator[Plan]:
         """Neighbours of a plan."""
@@ -137,9 +135,7 @@ def design(request: Mapping[str, Any], seed: int) -> dict[str, str]:
     return {"idea": chosen.idea, "code": chosen.source}
 
 
-def _repairs(
-    composer: Composer, source: str, candidate: int, rounds: int, chance: random.Random
-) -> Iterator[Plan]:
+def _repairs(composer: Composer, source: str, candidate: int, rounds: int, chance: random.Random) -> Iterator[Plan]:
     """Plainer versions of a refused program, then programs from far down the list."""
     plan = composer.parse(source)
     if isinstance(plan, steps.StepsPlan):

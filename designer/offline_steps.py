@@ -90,9 +90,7 @@ def _sizes(base: StepsPlan, landscape: Landscape) -> Iterator[StepsPlan]:
         yield replace(base, bonus=scale, near=scale / 2, idle=idle)
 
 
-def _shapes(
-    base: StepsPlan, landscape: Landscape, orders: list[tuple[str, ...]]
-) -> Iterator[StepsPlan]:
+def _shapes(base: StepsPlan, landscape: Landscape, orders: list[tuple[str, ...]]) -> Iterator[StepsPlan]:
     """Other ways: milestones that must go on holding, other orders, more or fewer of them, other ends."""
     if base.steps:
         yield replace(base, lasting=False)

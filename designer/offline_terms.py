@@ -75,9 +75,7 @@ def plan_from_json(told: Mapping[str, Any], known: tuple[Term, ...], potentials:
     if (mode == "potential" and not potentials) or not all(len(p) == 2 and p[0] in by_name for p in pairs):
         return None
     terms = tuple(replace(by_name[name], weight=float(weight)) for name, weight in pairs)
-    return TermsPlan(
-        terms=terms, mode=mode, effort=float(told.get("effort", 0.0)), gain=float(told.get("gain", 1.0))
-    )
+    return TermsPlan(terms=terms, mode=mode, effort=float(told.get("effort", 0.0)), gain=float(told.get("gain", 1.0)))
 
 
 def offers(schema: Mapping[str, Any], description: str, landscape: Landscape) -> tuple[Term, ...]:
@@ -88,9 +86,7 @@ def offers(schema: Mapping[str, Any], description: str, landscape: Landscape) ->
         for place in landscape.places:
             if not place.count:
                 pair = (landscape.mover.field, place.field)
-                found.append(
-                    Term(name=f"way_{place.noun}", role="main", shape="way", fields=pair, scale=place.span)
-                )
+                found.append(Term(name=f"way_{place.noun}", role="main", shape="way", fields=pair, scale=place.span))
     angles: list[str] = []
     for milestone in (m for m in landscape.milestones if not m.spare and landscape.mover):
         name = re.sub(r"\W+", "_", milestone.name)
@@ -111,9 +107,7 @@ def offers(schema: Mapping[str, Any], description: str, landscape: Landscape) ->
     return tuple(sorted(found, key=lambda t: rank[t.role]))
 
 
-def _terms(
-    name: str, spec: Mapping[str, Any], asked: frozenset[str], angles: list[str]
-) -> list[Term]:
+def _terms(name: str, spec: Mapping[str, Any], asked: frozenset[str], angles: list[str]) -> list[Term]:
     """What one field offers; ``angles`` collects the chain of angles from the hanging one on."""
     shape = [int(n) for n in spec.get("x-shape", ["B"])[1:]]
     meaning, unit = str(spec.get("description", "")), str(spec.get("x-unit", ""))
@@ -189,9 +183,7 @@ def _angle(
     return [Term(name=f"straight_{name}", role="posture", shape="near", fields=(name,), weight=0.5)]
 
 
-def _position(
-    name: str, meaning: str, said: set[str], asked: frozenset[str], bounds: list[float]
-) -> list[Term]:
+def _position(name: str, meaning: str, said: set[str], asked: frozenset[str], bounds: list[float]) -> list[Term]:
     aim = _AIM.search(meaning)
     scale = max([1.0, *bounds])
     lies = bool(said & {"height", "vertical"})

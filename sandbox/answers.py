@@ -118,9 +118,7 @@ def read_answer(frame: Frame, expected: Expected) -> Answer:
 Remembered = list[tuple[str, str, tuple[int, ...]]]
 
 
-def header_of(
-    header: Mapping[str, Any], expected: Expected
-) -> tuple[list[str], Remembered | None, tuple[str, ...]]:
+def header_of(header: Mapping[str, Any], expected: Expected) -> tuple[list[str], Remembered | None, tuple[str, ...]]:
     """Component names, memory's layout and mutated inputs that ``header`` claims. Raises Malformed."""
     names, mutated = header.get("components"), header.get("mutated")
     if type(header.get("potential")) is not bool or not isinstance(names, list) or not isinstance(mutated, list):

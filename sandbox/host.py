@@ -135,17 +135,13 @@ class JailedService:
     def _check(self) -> None:
         self._ask("check", {}, Expected(steps=0, rows=0, inputs=frozenset()), 0, CHECK_SECONDS)
 
-    def _ask(
-        self, op: str, arrays: dict[str, Array], expected: Expected, salt: int, deadline: float
-    ) -> Frame:
+    def _ask(self, op: str, arrays: dict[str, Array], expected: Expected, salt: int, deadline: float) -> Frame:
         for _ in range(2):
             with contextlib.suppress(Gone):
                 return self._attempt(op, arrays, expected, salt, deadline)
         raise InfraError("the sandbox's worker died twice during one call")
 
-    def _attempt(
-        self, op: str, arrays: dict[str, Array], expected: Expected, salt: int, deadline: float
-    ) -> Frame:
+    def _attempt(self, op: str, arrays: dict[str, Array], expected: Expected, salt: int, deadline: float) -> Frame:
         seed = salt % HASH_SEEDS
         worker = self._workers.get(seed) or self._start(seed)
         self._workers[seed] = worker

@@ -55,9 +55,7 @@ def components(answer: RewardAnswer, transitions: Transitions, gamma: float) -> 
     return paid
 
 
-def paid(
-    answer: RewardAnswer, transitions: Transitions, native: Array, *, gamma: float, task_weight: float
-) -> Array:
+def paid(answer: RewardAnswer, transitions: Transitions, native: Array, *, gamma: float, task_weight: float) -> Array:
     """``task_weight * native + sum of components``, ``(T, R)`` float32, before any normalisation."""
     total = np.float32(task_weight) * native.astype(np.float32)
     for values in components(answer, transitions, gamma).values():

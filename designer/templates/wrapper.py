@@ -99,9 +99,7 @@ class DesignedReward(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.Reco
         self._state: dict[str, Array] = {}
         self._memory: Any = None
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start an episode; the reward's memory, where it has any, starts anew."""
         observation, info = self.env.reset(seed=seed, options=options)
         self._state = self._read(observation, info)

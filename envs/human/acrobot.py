@@ -11,7 +11,7 @@ import numpy as np
 def potential(state):
     height = -np.cos(state["angle_1"]) - np.cos(state["angle_1"] + state["angle_2"])
     swing = np.clip(np.abs(state["angular_velocity_1"]) / (4 * np.pi), 0.0, 1.0)
-    return (5.0 * (height - 2.0) + 5.0 * (swing - 1.0)).astype(np.float32)
+    return (20.0 * (height - 2.0) + 20.0 * (swing - 1.0)).astype(np.float32)
 
 
 def compute_reward(state, action, next_state):

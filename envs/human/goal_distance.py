@@ -36,5 +36,5 @@ def compute_reward(state, action, next_state):
     after = np.where(in_lava, before, away[which, x, y])
     return {
         "progress": ((before - after) / (width + height)).astype(np.float32),
-        "lava": np.where(in_lava, -1.0, 0.0).astype(np.float32),
+        "lava": np.where(in_lava, -0.2, 0.0).astype(np.float32),
     }

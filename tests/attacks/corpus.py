@@ -18,7 +18,7 @@ PRELOAD = (
 )
 """Modules that an attacker would want, imported in the worker beforehand: a failed import contains nothing."""
 
-PRELUDE = '''\
+PRELUDE = """\
 import numpy as np
 
 def leak(data, rows):
@@ -27,7 +27,7 @@ def leak(data, rows):
     values[: len(found)] = found
     return {"leak": values}
 
-'''
+"""
 
 CLEAN = ("ok", "exception")
 

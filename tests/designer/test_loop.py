@@ -41,7 +41,8 @@ def test_a_run_ends_with_a_scorecard_that_says_what_happened(tmp_path: Path) -> 
     assert card["stopped_by"] == "iterations"
     assert [(c["iteration"], c["status"]) for c in card["candidates"]] == [(i, "trained") for i in (0, 0, 1, 1)]
     assert set(card["controls"]) == {"native", "human"}
-    assert card["candidates"][0]["fitness"]["low"] is None, "one seed gives no interval"
+    alone = [c for c in card["candidates"] if c["fitness"]["seeds"] == 1]
+    assert alone and all(c["fitness"]["low"] is None for c in alone), "one seed gives no interval"
     assert card["cost"]["usd"] is None and card["cost"]["tokens"] == 15 * len(endpoint.requests)
     assert card["cost"]["env_steps"] > 6 * 2048
     first = card["candidates"][0]["id"]
@@ -185,7 +186,7 @@ def test_a_cap_on_tokens_ends_the_run_with_the_best_so_far(tmp_path: Path) -> No
 
 def test_a_cap_on_env_steps_is_kept_and_confirmation_is_reserved(tmp_path: Path) -> None:
     with serving(models.reply) as endpoint:
-        cap = 2_000_000
+        cap = 700_000
         _, store = design(tmp_path, endpoint, "--iterations", "9", "--candidates", "2", "--max-env-steps", str(cap))
     card = store.read_json("scorecard.json") or {}
     assert card["stopped_by"] == "max_env_steps"

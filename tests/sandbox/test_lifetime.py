@@ -77,9 +77,7 @@ def test_an_endless_loop_ends_in_time_and_the_service_goes_on(sandbox: Sandbox) 
             assert time.monotonic() - began < 0.4 + 0.15
             assert caught.value.violation.kind == "timeout"
             other = example_call(rows=5)
-            np.testing.assert_array_equal(
-                service.evaluate(other).components["r"], other.next_state["x"][..., 0]
-            )
+            np.testing.assert_array_equal(service.evaluate(other).components["r"], other.next_state["x"][..., 0])
 
 
 def test_an_endless_top_level_ends_while_serving(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
