@@ -23,7 +23,7 @@ def fitness_text(fitness: Json | None) -> str:
     """``0.91 [0.84, 0.97] (8 seeds)``; the interval only where there are seeds enough for one."""
     if not fitness or fitness["iqm"] is None:
         return "-"
-    seeds = f"({fitness['seeds']} seeds)"
+    seeds = "(1 seed)" if fitness["seeds"] == 1 else f"({fitness['seeds']} seeds)"
     if fitness["low"] is None:
         return f"{fitness['iqm']:.3g} {seeds}"
     return f"{fitness['iqm']:.3g} [{fitness['low']:.3g}, {fitness['high']:.3g}] {seeds}"
