@@ -32,7 +32,7 @@ from designer.jailed import JailedReward
 from designer.trainings import controls
 from envs import catalog
 from envs.episode import Array
-from envs.make import make_vector
+from envs.make_vector import make_vector
 from envs.task import TaskSpec
 from sandbox.choose import choose
 from training.population import train

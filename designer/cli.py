@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import tyro
 from rich.console import Console
 
-from designer.main import DONE, INTERRUPTED, REFUSED, interrupted
+from designer.exits import DONE, INTERRUPTED, REFUSED, interrupted
 from designer.settings import DesignSettings
 from designer.store import Json, RunStore, finite
 from envs import catalog
@@ -379,7 +379,8 @@ def sandbox(action: Annotated[Literal["build", "sweep"], tyro.conf.Positional]) 
     Args:
         action: build or sweep.
     """
-    from sandbox.container import connect, sweep
+    from sandbox.container import sweep
+    from sandbox.daemon import connect
     from sandbox.image import build_image
 
     if action == "build":

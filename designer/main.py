@@ -10,7 +10,8 @@ import time
 import traceback
 from pathlib import Path
 
-DONE, REFUSED, USER, INFRA, DEFECT, INTERRUPTED = 0, 1, 2, 3, 70, 130
+from designer.exits import DEFECT, DONE, INFRA, INTERRUPTED, REFUSED, USER
+
 _OURS = ("designer", "envs", "prompts", "sandbox", "training")
 
 
@@ -60,13 +61,6 @@ def run(arguments: list[str]) -> int:
         return DONE
     except Exception:  # whatever is left is a defect of ours: exit 70 with a report, never 1 with a traceback
         return _defect(arguments)
-
-
-def interrupted(run: str) -> None:
-    """Say how an interrupted run goes on. Safe within a signal handler, where streams must not be used."""
-    cursor = "\x1b[?25h" if sys.stderr.isatty() else ""
-    text = f"{cursor}rewardsmith: interrupted. What was paid for is kept; go on with `rewardsmith resume {run}`.\n"
-    os.write(2, text.encode())
 
 
 def _end(message: str, code: int) -> int:

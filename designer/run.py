@@ -19,9 +19,9 @@ from langgraph.types import Command
 from designer.agents import Agents
 from designer.budget import Budget, Interrupted
 from designer.checks import Verifier
+from designer.exits import INTERRUPTED
 from designer.graph import Loop
 from designer.llm import Models
-from designer.main import INTERRUPTED
 from designer.settings import DesignSettings
 from designer.store import Json, RunStore
 from designer.trainings import Trainings

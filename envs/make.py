@@ -1,23 +1,16 @@
-"""From a task to environments: one Gymnasium environment, or many stepped as tensors."""
+"""From a task, or an id, to one Gymnasium environment."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import gymnasium
 
 from envs.blackbox import explained, load_module
 from envs.errors import UserError
 from envs.task import TaskSpec
-from envs.vector import VectorEnvironment
-
-if TYPE_CHECKING:
-    import torch
-
-Split = Literal["train", "test"]
 
 
 def make_env(task: TaskSpec) -> gymnasium.Env[Any, Any]:
@@ -49,20 +42,3 @@ def open_env(env_id: str, *, extra: str | None = None, **kwargs: Any) -> gymnasi
         ) from error
     except Exception as error:  # the user's constructor may raise anything
         raise explained(f"making {env_id}", error) from error
-
-
-def make_vector(
-    task: TaskSpec, seeds: Sequence[int], *, device: str | torch.device = "cpu", split: Split = "train"
-) -> VectorEnvironment:
-    """``len(seeds)`` environments, row ``i`` seeded by ``seeds[i]`` alone; ``test`` seeds never meet ``train`` ones.
-
-    The tensor simulator where it knows the task, one Gymnasium environment a row everywhere else.
-    """
-    if task.extractor == "grid":
-        from envs.grid.vector import GridVectorEnvironment, supports
-
-        if supports(task):
-            return GridVectorEnvironment(task, seeds, device=device, split=split)
-    from envs.gym_vector import GymVectorEnvironment
-
-    return GymVectorEnvironment(task, seeds, device=device, split=split)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sandbox.container import DockerSandbox, connect, image_id
+from sandbox.container import DockerSandbox, image_id
+from sandbox.daemon import connect
 from sandbox.embedded import EmbeddedSandbox
 from sandbox.errors import InfraError
 from sandbox.image import build_image, default_way, image_tag

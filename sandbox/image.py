@@ -24,6 +24,7 @@ from typing import Literal
 
 import numpy as np
 
+from sandbox.daemon import build_from_dockerfile, import_root
 from sandbox.errors import InfraError
 
 REPOSITORY = "rewardsmith-sandbox"
@@ -129,8 +130,6 @@ def write_root(path: Path) -> None:
 
 def build_image(way: Way | None = None) -> str:
     """Make the image. Returns its id. Raises InfraError where it cannot be made."""
-    from sandbox.container import build_from_dockerfile, import_root
-
     if (way or default_way()) == "dockerfile":
         arguments = {"PYTHON": platform.python_version(), "NUMPY": np.__version__}
         return build_from_dockerfile(Path(__file__).parent, image_tag(), arguments)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from envs.episode import Array, Episode
-from envs.make import make_vector
+from envs.make_vector import make_vector
 from envs.task import TaskSpec
 from envs.vector import Observation, Step, VectorEnvironment
 from training.network import Architecture, Network, draw_noise, load_network

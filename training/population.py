@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from envs.episode import Array
-from envs.make import make_vector
+from envs.make_vector import make_vector
 from envs.task import TaskSpec
 from training.curve import Curves, area
 from training.evaluate import architecture, evaluate, policy_weights

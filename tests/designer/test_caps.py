@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from designer.budget import Budget
-from designer.main import DONE, REFUSED, run
+from designer.exits import DONE, REFUSED
+from designer.main import run
 from designer.settings import Caps
 from designer.store import RunStore
 from designer.trainings import EVALUATION_EPISODES

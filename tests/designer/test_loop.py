@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from designer import llm
-from designer.main import DONE, INFRA, REFUSED, run
+from designer.exits import DONE, INFRA, REFUSED
+from designer.main import run
 from designer.store import RunStore
 from tests.designer import models
 from tests.designer.endpoint import Closed, Cut, Endpoint, Request, Status, facts_of, serving

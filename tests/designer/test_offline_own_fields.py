@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from designer import offline
-from designer.main import DONE, run
+from designer.exits import DONE
+from designer.main import run
 from designer.store import RunStore
 from envs import catalog
 

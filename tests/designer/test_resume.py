@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from designer import llm
-from designer.main import DONE, INFRA, INTERRUPTED, REFUSED, USER, run
+from designer.exits import DONE, INFRA, INTERRUPTED, REFUSED, USER
+from designer.main import run
 from designer.run import alone
 from designer.store import RunStore
 from tests.designer import corridor, models

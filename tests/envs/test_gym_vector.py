@@ -12,7 +12,7 @@ from torch import Tensor
 from envs import catalog
 from envs.episode import Episode
 from envs.gym_vector import GymVectorEnvironment
-from envs.make import make_vector
+from envs.make_vector import make_vector
 from envs.task import TaskSpec
 from envs.vector import Step
 

@@ -14,7 +14,7 @@ import torch
 from envs import catalog
 from envs.errors import UserError
 from envs.gym_vector import GymVectorEnvironment
-from envs.make import make_vector
+from envs.make_vector import make_vector
 from envs.record import random_episodes
 
 torch.set_num_threads(1)

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from sandbox.choose import choose
-from sandbox.container import LABEL, ContainerLink, connect, owner, sweep
+from sandbox.container import LABEL, ContainerLink, owner, sweep
+from sandbox.daemon import connect
 from sandbox.errors import CandidateError, InfraError
 from sandbox.image import build_image
 from sandbox.program import RewardProgram
