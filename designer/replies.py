@@ -15,6 +15,8 @@ import prompts
 
 Role = Literal["designer", "critic", "analyzer"]
 _FENCE = re.compile(r"```[ \t]*([A-Za-z0-9_+-]*)[ \t]*\r?\n(.*?)```", re.DOTALL)
+_USES_NP = re.compile(r"\bnp\.")
+_HAS_NP = re.compile(r"^\s*(?:import|from)\s+numpy\b|\bnp\s*=", re.MULTILINE)
 MAX_REPLY = 200_000
 """Characters of a reply that are looked at; more is refused."""
 
@@ -100,6 +102,11 @@ def _unfence(code: str) -> str:
     return blocks[0][1] if len(blocks) == 1 and code.strip().startswith("```") else code
 
 
+def _importing(code: str) -> str:
+    """Code that speaks of ``np`` without importing it, with the import: the slip that models make most."""
+    return f"import numpy as np\n\n\n{code}" if _USES_NP.search(code) and not _HAS_NP.search(code) else code
+
+
 def _valid(role: Role, text: str) -> dict[str, Any]:
     validator = Draft202012Validator(schema(role))
     readings = _candidates(text)
@@ -126,12 +133,12 @@ def parse_design(text: str, finish: str | None = None) -> Design:
     _check_size(text, finish)
     try:
         found = _valid("designer", text)
-        return Design(idea=" ".join(found["idea"].split()), code=_unfence(found["code"]))
+        return Design(idea=" ".join(found["idea"].split()), code=_importing(_unfence(found["code"])))
     except BadReply as problem:
         blocks = [body for _, body in _FENCE.findall(text) if "def compute_" in body]
         if len(blocks) == 1 and _object(blocks[0].strip()) is None:
             prose = " ".join(_FENCE.sub(" ", text).split())
-            return Design(idea=prose[:200] or "(no idea was stated)", code=blocks[0])
+            return Design(idea=prose[:200] or "(no idea was stated)", code=_importing(blocks[0]))
         if len(blocks) > 1:
             raise BadReply(f"It holds {len(blocks)} blocks of code; send one program.") from problem
         raise

@@ -144,6 +144,7 @@ _FILES = (
 )
 
 INSTEAD: Final[dict[str, str]] = {
+    "np": "Import it first: `import numpy as np`.",
     **{f"numpy.{name}": "A reward reads its arguments only. Remove it." for name in _FILES.split()},
     "numpy.linalg": "Write np.linalg.norm, or another of its functions, in full.",
     "nonlocal": "Pass the value as an argument and return it.",

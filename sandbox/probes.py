@@ -97,11 +97,21 @@ def _first_answers(
             answers[origin] = service.evaluate(call, deadline=deadline)
         except CandidateError as error:
             found = error.violation
-            told = dataclasses.replace(found, message=f"{found.message} (in the sample {origin!r})")
+            message = f"{found.message} (in the sample {origin!r}){_advice(found, call)}"
+            told = dataclasses.replace(found, message=message)
             violations.setdefault((found.kind, found.rule), told)
             if found.kind not in ("exception", "invalid"):
                 break
     return answers, list(violations.values())
+
+
+def _advice(found: Violation, call: Call) -> str:
+    """What to write in place of the two mistakes that models make most."""
+    if found.rule == "KeyError":
+        return f". The fields are: {', '.join(call.state)}."
+    if found.rule == "ValueError" and "truth value" in found.message:
+        return ". Every value holds one entry a row: write np.where(condition, a, b), and & | ~ for and, or, not."
+    return ""
 
 
 def _same_names(answers: Mapping[str, Answer]) -> list[Violation]:

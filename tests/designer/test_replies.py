@@ -44,6 +44,16 @@ def test_one_fenced_block_of_code_serves_where_the_json_is_missing() -> None:
     assert found == Design(idea="I pay for progress.", code=CODE)
 
 
+@pytest.mark.parametrize("head", ["", "import math\n\n", '"""np."""\n'])
+def test_a_forgotten_import_of_numpy_is_added(head: str) -> None:
+    code = f"{head}def compute_reward(s, a, n):\n    return {{'r': np.abs(s['x'])}}\n"
+    assert parse_design(json.dumps({"idea": "i", "code": code})).code == f"import numpy as np\n\n\n{code}"
+    assert parse_design(f"```python\n{code}```").code.startswith("import numpy as np\n")
+    for present in ("import numpy as np", "from numpy import abs", "import numpy"):
+        kept = f"{present}\n{code}"
+        assert parse_design(json.dumps({"idea": "i", "code": kept})).code == kept
+
+
 def test_a_fence_inside_the_json_string_is_taken_off() -> None:
     assert parse_design(json.dumps({"idea": "i", "code": f"```python\n{CODE}```"})).code == CODE
 

@@ -118,6 +118,19 @@ def test_a_failure_names_the_sample_in_which_it_happens(embedded: Sandbox) -> No
     assert "in the sample 'goal'" in violation.message
 
 
+@pytest.mark.parametrize(
+    ("body", "rule", "advice"),
+    [
+        ("return {'r': state['wall_pos']}", "KeyError", "The fields are: x, v, code."),
+        ("return {'r': state['x'] if action == 1 else 0.0}", "ValueError", "np.where(condition, a, b)"),
+    ],
+)
+def test_the_usual_mistakes_come_back_with_their_mend(body: str, rule: str, advice: str, embedded: Sandbox) -> None:
+    violation = only(probed(embedded, f"{ENTRY}\n    {body}"))
+    assert (violation.kind, violation.rule) == ("exception", rule)
+    assert advice in violation.message
+
+
 def test_an_endless_program_ends_the_probing(embedded: Sandbox) -> None:
     report = probed(embedded, f"{ENTRY}\n    while True:\n        pass", deadline=0.3)
     assert (only(report).stage, only(report).kind) == ("sandbox", "timeout")
