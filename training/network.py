@@ -14,7 +14,7 @@ from torch import Tensor
 from envs.episode import Array
 from envs.errors import UserError
 from envs.task import Action
-from training.observation import WIDTH, as_float, padded
+from training.observation import WIDTH, padded
 
 
 class Part(NamedTuple):
@@ -141,7 +141,7 @@ def load_network(architecture: Architecture, weights: Sequence[Mapping[str, Arra
 
 
 def _mlp(layers: list[Tensor], features: Tensor) -> Tensor:
-    hidden = as_float(features)
+    hidden = features.to(torch.float32)
     for index in range(0, len(layers) - 2, 2):
         hidden = torch.relu_(torch.baddbmm(layers[index + 1], hidden, layers[index]))
     return torch.baddbmm(layers[-1], hidden, layers[-2])

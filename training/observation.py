@@ -35,7 +35,7 @@ class Encoder(Protocol):
     size: int
     """Number of feature columns, a multiple of ``WIDTH``."""
     dtype: torch.dtype
-    """What features are stored as; ``as_float`` makes of them what the network computes with."""
+    """What features are stored as; the network computes in float32."""
 
     def __call__(self, observation: Tensor) -> Tensor:
         """``(P, B, raw)`` observations as ``(P, B, size)`` features."""
@@ -64,54 +64,47 @@ def encoder(
 _TYPES = 11
 _STATES = 4
 _COLOURS = 6
-_COLUMNS = 5
-_ONE = 20
+_COLUMNS = 8
 
 
 def _cell_table() -> Tensor:
-    """Columns of each ``(colour, state, type)`` of MiniGrid in twentieths: ``(264, 8)`` int8, as ``(264,)`` int64.
+    """Columns of each ``(colour, state, type)`` of MiniGrid, ``(264, 8)`` int8 packed as ``(264,)`` int64.
 
-    Columns: wall (1) or lava (-1); goal (1) or box (-1); door; how open it is (1 open, -1 locked); key (1) or ball
-    (-1). What has a colour has 0.75 to 1.25 in its column, by colour. Unseen, empty and floor cells are zero. Few
-    columns, because the first matrix is where the time goes; no two cells that MiniGrid tells apart look alike,
-    except the three empty kinds.
+    Columns: wall, door, how open a door is (1 open, -1 locked), key, ball, box, goal (1) or lava (-1), and
+    the colour's number (1 to 6) of what can have any. Unseen and empty cells are zero, floor is too. Fewer or
+    smaller columns make a step cheaper and learning much slower (docs/decisions/0004-grid-columns.md).
     """
-    table = torch.zeros(_COLOURS, _STATES, _TYPES, 8, dtype=torch.int8)
-    wall, door, key, ball, box, goal, lava = 2, 4, 5, 6, 7, 8, 9
-    colour = torch.arange(15, 26, 2, dtype=torch.int8)[:, None]
-    for kind, column, value in ((wall, 0, _ONE), (lava, 0, -_ONE), (goal, 1, _ONE)):
-        table[:, :, kind, column] = value
-    for kind, column, sign in ((box, 1, -1), (door, 2, 1), (key, 4, 1), (ball, 4, -1)):
-        table[:, :, kind, column] = sign * colour
-    table[:, 0, door, 3], table[:, 2, door, 3] = _ONE, -_ONE
-    return table.view(-1, 8).view(torch.int64).squeeze(-1)
-
-
-def as_float(features: Tensor) -> Tensor:
-    """Stored features as the float32 that a network computes with; int8 ones are twentieths."""
-    if features.dtype == torch.int8:
-        return features.to(torch.float32).mul_(1 / _ONE)
-    return features
+    table = torch.zeros(_COLOURS, _STATES, _TYPES, _COLUMNS, dtype=torch.int8)
+    for column, kind in ((0, 2), (1, 4), (3, 5), (4, 6), (5, 7), (6, 8)):
+        table[:, :, kind, column] = 1
+    table[:, :, 9, 6] = -1
+    table[:, 0, 4, 2], table[:, 2, 4, 2] = 1, -1
+    for kind in (4, 5, 6, 7):
+        table[:, :, kind, 7] = torch.arange(1, _COLOURS + 1, dtype=torch.int8)[:, None]
+    return table.view(-1, _COLUMNS).view(torch.int64).squeeze(-1)
 
 
 class GridEncoder:
-    """MiniGrid's view as 5 signed columns a cell, and the direction one-hot: 256 columns of int8."""
+    """MiniGrid's view as 8 signed columns a cell, and the direction one-hot: 400 columns of int8."""
 
-    size = padded(49 * _COLUMNS + 4)
+    size = 49 * _COLUMNS + 8
     dtype = torch.int8
 
     def __init__(self, device: str) -> None:
         self._table = _cell_table().to(device)
-        self._direction = _ONE * torch.eye(4, self.size - 49 * _COLUMNS, dtype=torch.int8, device=device)
+        direction = torch.zeros(4, 8, dtype=torch.int8)
+        direction[torch.arange(4), torch.arange(4)] = 1
+        self._direction = direction.view(torch.int64).squeeze(-1).to(device)
 
     def __call__(self, observation: Tensor) -> Tensor:
-        """``(P, B, 148)`` uint8 as ``(P, B, 256)`` int8, in twentieths."""
+        """``(P, B, 148)`` uint8 as ``(P, B, 400)`` int8."""
         lead = observation.shape[:-1]
         cells = observation[..., :147].reshape(*lead, 49, 3).to(torch.int32)
         code = cells[..., 0] + _TYPES * (cells[..., 2] + _STATES * cells[..., 1])
-        columns = self._table[code].view(torch.int8).view(*lead, 49, 8)[..., :_COLUMNS]
-        direction = self._direction[observation[..., 147].to(torch.int32)]
-        return torch.cat([columns.reshape(*lead, -1), direction], -1)
+        packed = torch.empty((*lead, 50), dtype=torch.int64, device=observation.device)
+        packed[..., :49] = self._table[code]
+        packed[..., 49] = self._direction[observation[..., 147].to(torch.int32)]
+        return packed.view(torch.int8)
 
     def observe(self, observation: Tensor) -> None:
         """A grid view has fixed codes, so there is nothing to estimate."""

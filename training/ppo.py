@@ -15,7 +15,6 @@ from torch import Tensor
 
 from envs.task import PPOSettings
 from training.network import Network
-from training.observation import as_float
 
 
 def gae(reward: Tensor, value: Tensor, next_value: Tensor, ended: Tensor, *, gamma: float, gae_lambda: float) -> Tensor:
@@ -96,7 +95,7 @@ def losses(network: Network, batch: Batch, settings: PPOSettings) -> Tensor:
     centred = advantage - advantage.mean(1, keepdim=True)
     deviation = (centred.square().sum(1, keepdim=True) / max(advantage.shape[1] - 1, 1)).sqrt()
     advantage = centred / (deviation + 1e-8)
-    features = as_float(batch.features)
+    features = batch.features.to(torch.float32)
     policy = network.policy(features)
     ratio = (policy.log_probability(batch.action) - batch.log_probability).exp()
     clipped = ratio.clamp(1 - settings.clip, 1 + settings.clip)

@@ -37,7 +37,7 @@ def test_places_and_directions_look_different():
 
 def test_unseen_empty_and_floor_cells_are_zero():
     features = GridEncoder("cpu")(grid([(kind, 0, 0) for kind in EMPTY_KINDS]))[0]
-    assert not features[:, :245].any()
+    assert not features[:, :392].any()
 
 
 def test_running_moments_are_those_of_everything_seen():
