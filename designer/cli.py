@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -29,6 +30,9 @@ app = tyro.extras.SubcommandApp()
 
 def run(arguments: Sequence[str]) -> int:
     """Parse and run; the command's exit code. Unusable arguments end with exit code 2."""
+    if list(arguments) == ["--version"]:
+        print(f"rewardsmith {version('rewardsmith')}")
+        return DONE
     result = app.cli(
         prog="rewardsmith",
         description="Designs reward functions, shows why they can be trusted, and exports them.",
@@ -81,11 +85,13 @@ def design(
         run_dir: The run's folder; runs/<task>-<time> when left out.
         as_json: Print the scorecard as JSON, and progress to standard error.
     """
+    from designer.llm import check_models
     from designer.run import alone, task_of
     from designer.trainings import device_of
 
     task = task_of(settings)
     device_of(settings.device)
+    check_models(settings)
     root = run_dir or Path("runs") / f"{task.id}-{time.strftime('%Y%m%d-%H%M%S')}"
     store = RunStore.create(root, settings.to_json())
     with alone(store):
@@ -441,10 +447,7 @@ def doctor(as_json: AsJson = False) -> int:
 
     found = examine()
     if as_json:
-        _print_json(
-            [asdict(row) for row in found.rows]
-            and {"possible": found.possible, "rows": [asdict(r) for r in found.rows]}
-        )
+        _print_json({"possible": found.possible, "rows": [asdict(row) for row in found.rows]})
     else:
         from rich.table import Table
 

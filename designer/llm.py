@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from designer.budget import Budget
 from designer.replies import Role, response_format
@@ -54,8 +54,6 @@ class Models:
         self._slots = threading.BoundedSemaphore(settings.concurrency)
         self._plain: set[str] = set()
         """Models whose server refused ``response_format``."""
-        if settings.caps.usd is not None:
-            self._require_prices()
 
     def ask(self, role: Role, messages: Sequence[Message], slot: Mapping[str, int]) -> Reply:
         """One reply. Raises ``InfraError``, ``UserError``, ``CapReached`` or ``Interrupted``."""
@@ -116,7 +114,7 @@ class Models:
         litellm = _litellm()
         timeout = self._settings.model_timeout
         left = self._budget.seconds_left()
-        model, base = self._route(request["model"])
+        model, base = _route(request["model"], self._settings.api_base)
         extra = {} if model in self._plain else {"response_format": response_format(role)}
         try:
             response = litellm.completion(
@@ -158,32 +156,60 @@ class Models:
             raise _Transient(f"malformed answer: {type(error).__name__}: {_short(error)}") from error
         return _read(response, offline_model=model.startswith("offline/"))
 
-    def _route(self, model: str) -> tuple[str, str | None]:
-        """LiteLLM's model name and the endpoint; a bare name behind ``--api-base`` is an OpenAI-compatible one."""
-        if model == "offline" or model.startswith("offline/"):
-            from designer import offline
 
-            offline.register()
-            return "offline/rewardsmith", None
-        base = self._settings.api_base
-        if base is None or model.startswith("openai/"):
-            return model, base
-        return f"openai/{model}", base
+def check_models(settings: DesignSettings) -> None:
+    """Raise ``UserError`` where a role's model cannot be asked, before anything is paid for or trained.
 
-    def _require_prices(self) -> None:
-        """Raise ``UserError`` where a cap on money could not be kept, as a model's price is not known."""
-        for role in ("designer", "critic", "analyzer"):
-            model, _ = self._route(self._settings.model_of(role))
-            if model.startswith("offline/"):
-                continue
-            try:
-                info = _litellm().get_model_info(model)
-            except Exception as error:  # LiteLLM raises a bare Exception for a model it has no price of
-                raise UserError(
-                    f"The price of {model} is not known, so --max-usd could not be kept. Use --max-tokens instead."
-                ) from error
-            if not info.get("input_cost_per_token"):
-                raise UserError(f"The price of {model} is not known: use --max-tokens instead of --max-usd.")
+    That is: its provider is not known, its key is not set, or ``--max-usd`` could not be kept.
+    """
+    for model, base in {_route(settings.model_of(role), settings.api_base) for role in get_args(Role)}:
+        if model.startswith("offline/"):
+            continue
+        if base is None:
+            _require_provider(model)
+        if settings.caps.usd is not None:
+            _require_price(model)
+
+
+def _require_provider(model: str) -> None:
+    litellm = _litellm()
+    try:
+        litellm.get_llm_provider(model)
+    except litellm.BadRequestError as error:
+        raise UserError(
+            f"--model {model!r}: no such model is known. Write provider/model (anthropic/claude-..., ollama/...), "
+            "give --api-base for a server of your own, or use --model offline."
+        ) from error
+    missing = litellm.validate_environment(model)["missing_keys"]
+    # Other variables than keys have defaults, or other ways to be given.
+    if missing and all(name.endswith("_API_KEY") for name in missing):
+        raise UserError(
+            f"--model {model} needs a key: export {' or '.join(missing)}, give --api-base for a server of your own, "
+            "or use --model offline."
+        )
+
+
+def _require_price(model: str) -> None:
+    try:
+        info = _litellm().get_model_info(model)
+    except Exception as error:  # LiteLLM raises a bare Exception for a model it has no price of
+        raise UserError(
+            f"The price of {model} is not known, so --max-usd could not be kept. Use --max-tokens instead."
+        ) from error
+    if not info.get("input_cost_per_token"):
+        raise UserError(f"The price of {model} is not known: use --max-tokens instead of --max-usd.")
+
+
+def _route(model: str, base: str | None) -> tuple[str, str | None]:
+    """LiteLLM's model name and the endpoint; a bare name behind ``--api-base`` is an OpenAI-compatible one."""
+    if model == "offline" or model.startswith("offline/"):
+        from designer import offline
+
+        offline.register()
+        return "offline/rewardsmith", None
+    if base is None or model.startswith("openai/"):
+        return model, base
+    return f"openai/{model}", base
 
 
 class _Transient(Exception):

@@ -10,7 +10,7 @@ import pytest
 
 from designer import llm
 from designer.budget import Budget, CapReached
-from designer.llm import Models
+from designer.llm import Models, check_models
 from designer.settings import DesignSettings
 from designer.store import RunStore
 from envs.errors import UserError
@@ -145,9 +145,31 @@ def test_a_cap_is_checked_before_each_call(tmp_path: Path, cap: dict[str, int]) 
         assert len(endpoint.requests) == 2
 
 
-def test_a_cap_on_money_needs_a_known_price(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--max-tokens"):
-        models(tmp_path, "http://127.0.0.1:9/v1", max_usd=1.0)
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"model": "m", "api_base": "http://127.0.0.1:9/v1", "max_usd": 1.0}, "--max-tokens"),
+        ({"model": "no-such-model"}, "no such model is known"),
+        ({"model": ""}, "no such model is known"),
+        ({"model": "gpt-4o"}, "export OPENAI_API_KEY"),
+        ({"model": "offline", "critic_model": "anthropic/claude-x"}, "export ANTHROPIC_API_KEY"),
+    ],
+)
+def test_a_model_that_cannot_be_asked_is_told_before_anything_is_trained(
+    options: dict[str, Any], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UserError, match=says):
+        check_models(DesignSettings(task="doorkey-6x6", **options))
+
+
+def test_a_model_that_may_answer_is_let_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    for model in ("offline", "gpt-4o", "ollama/llama3", "vertex_ai/gemini-pro"):
+        check_models(DesignSettings(task="doorkey-6x6", model=model))
+    check_models(DesignSettings(task="doorkey-6x6", model="my-own", api_base="http://127.0.0.1:9/v1"))
+    check_models(DesignSettings(task="doorkey-6x6", model="gpt-4o", max_usd=1.0))
 
 
 def test_keys_are_not_echoed_into_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
