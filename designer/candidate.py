@@ -20,7 +20,7 @@ from envs.task import TaskSpec
 from sandbox.program import RewardProgram
 
 CRITIC_ROUNDS = 3
-"""How often a critic may send a program back."""
+"""How often a critic is asked about a slot; its last refusal sends nothing back."""
 REFUSALS = 3
 """How often a program that gate, jail, probes or audit refused is sent back."""
 
