@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypedDict
-
-from langgraph.graph import END, START, StateGraph
+from typing import Annotated, TypedDict
 
 from designer.agents import Agents
 from designer.budget import CapReached
@@ -37,7 +34,7 @@ class Proposal(TypedDict):
 
 
 class SlotState(TypedDict, total=False):
-    """The state of one slot's graph: JSON primitives only."""
+    """What a slot has come to so far: JSON primitives only."""
 
     iteration: int
     slot: int
@@ -59,14 +56,13 @@ class SlotResult(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slots:
-    """The nodes of a slot's graph, over what a run has at hand."""
+    """The steps of a slot, over what a run has at hand."""
 
     task: TaskSpec
     settings: DesignSettings
     store: RunStore
     agents: Agents
-    verifier: Callable[[], Verifier]
-    comments: Callable[[], list[str]]
+    verifier: Verifier
 
     def write(self, state: SlotState) -> SlotState:
         """The designer writes a program, or mends the one that came back."""
@@ -77,7 +73,7 @@ class Slots:
             {**slot, "seed": self.settings.seed},
             form="reward",
             refused=state.get("refused"),
-            comments=self.comments(),
+            comments=self.store.comments(),
         )
         try:
             design = self.agents.design(facts, self.settings.candidates, slot)
@@ -106,7 +102,7 @@ class Slots:
         program = self.store.program(candidate)
         found = self.store.read_json(f"candidates/{candidate}/verification.json")
         if found is None:
-            found = self.verifier().verify(program).to_json()
+            found = self.verifier.verify(program).to_json()
             self.store.write_json(f"candidates/{candidate}/verification.json", found)
         status = found["status"]
         if (self.store.candidate(candidate) or {})["status"] in ("written", "verified"):
@@ -118,7 +114,7 @@ class Slots:
         )
         if not found["ok"]:
             return self._back(state, found["violations"], [])
-        return {"verified": candidate, "outcome": "verified"}
+        return {"verified": candidate, "outcome": "verified", "refusals": 0}
 
     def criticize(self, state: SlotState) -> SlotState:
         """The critic approves or sends back; one that cannot answer does not hold a sound program up."""
@@ -162,34 +158,6 @@ class Slots:
         proposal = Proposal(iteration=state["iteration"], slot=state["slot"], candidate=verified, status=outcome)
         self.store.event("slot_settled", **proposal)
         return {"proposals": [proposal]}
-
-    def after_write(self, state: SlotState) -> Literal["check", "settle"]:
-        """Go on with a program, or end the slot without one."""
-        return "check" if state.get("outcome") in ("written", "known") else "settle"
-
-    def after_check(self, state: SlotState) -> Literal["criticize", "write", "settle"]:
-        """On to the critic, back to the designer, or the end."""
-        if state.get("outcome") == "verified":
-            return "criticize"
-        return "write" if state.get("outcome") == "back" else "settle"
-
-    def after_critic(self, state: SlotState) -> Literal["write", "settle"]:
-        """Back to the designer, or the end."""
-        return "write" if state.get("outcome") == "back" else "settle"
-
-    def graph(self) -> Any:
-        """The slot's graph, to be a node of the run's."""
-        graph = StateGraph(SlotState, output_schema=SlotResult)
-        graph.add_node("write", self.write)
-        graph.add_node("check", self.check)
-        graph.add_node("criticize", self.criticize)
-        graph.add_node("settle", self.settle)
-        graph.add_edge(START, "write")
-        graph.add_conditional_edges("write", self.after_write)
-        graph.add_conditional_edges("check", self.after_check)
-        graph.add_conditional_edges("criticize", self.after_critic)
-        graph.add_edge("settle", END)
-        return graph.compile()
 
     def _slot(self, state: SlotState) -> dict[str, int]:
         return {"iteration": state["iteration"], "candidate": state["slot"], "round": state.get("round", 0)}

@@ -27,7 +27,7 @@ class Verification:
     ok: bool
     program: str
     sandbox: Json
-    """``backend`` and ``layers`` in force."""
+    """``backend``, the ``layers`` in force, and those that this kernel is ``missing``."""
     violations: tuple[Violation, ...]
     components: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Component -> min, mean, max, std, share of the mean absolute reward."""
@@ -135,7 +135,11 @@ class Verifier:
         return Verification(
             ok=not violations,
             program=program.id,
-            sandbox={"backend": self.sandbox.name, "layers": list(self.sandbox.layers)},
+            sandbox={
+                "backend": self.sandbox.name,
+                "layers": list(self.sandbox.layers),
+                "missing": list(self.sandbox.missing),
+            },
             violations=violations,
             components=components,
             measured=measured,

@@ -118,8 +118,9 @@ def resume(run: RunPath, feedback: str | None = None, as_json: AsJson = False) -
 
 def _go(store: RunStore, settings: DesignSettings, as_json: bool) -> int:
     from designer.display import Display, cost_line
+    from designer.graph import Paused
     from designer.review import ask
-    from designer.run import Paused, Run
+    from designer.run import Run
     from designer.views import print_view, scorecard_view
 
     _threads()
@@ -385,9 +386,7 @@ def sandbox(action: Annotated[Literal["build", "sweep"], tyro.conf.Positional]) 
     Args:
         action: build or sweep.
     """
-    from sandbox.container import sweep
-    from sandbox.daemon import connect
-    from sandbox.image import build_image
+    from sandbox.container import build_image, connect, sweep
 
     if action == "build":
         print(build_image())

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import cast
 
 from designer.candidate import Slots
-from designer.graph import Loop
+from designer.graph import run_graph
+from designer.loop import Loop
 
 _BLOCK = re.compile(r"(<!-- diagram -->\n```mermaid\n).*?(\n```\n<!-- end -->)", re.DOTALL)
 
@@ -17,7 +18,7 @@ def mermaid() -> str:
     """The run's graph with the slot's graph inside it, as Mermaid text. Nothing of a run is needed to draw it."""
     loop = object.__new__(Loop)
     slots = object.__new__(Slots)
-    return cast(str, loop.wired(slots.graph()).compile().get_graph(xray=True).draw_mermaid(with_styles=False)).strip()
+    return cast(str, run_graph(loop, slots).compile().get_graph(xray=True).draw_mermaid(with_styles=False)).strip()
 
 
 def redraw(page: str) -> str:

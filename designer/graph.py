@@ -1,218 +1,119 @@
-"""The design loop as a LangGraph workflow: controls, proposals, review, training, analysis, selection, confirmation."""
+"""The order of the loop's steps, as a LangGraph workflow with checkpoints: the only file that knows LangGraph."""
 
 from __future__ import annotations
 
-import operator
+import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Any, Literal
 
+from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import END, START, StateGraph
-from langgraph.types import Send, interrupt
+from langgraph.types import Command, Send, interrupt
 
-from designer.agents import Agents
-from designer.budget import Budget, CapReached
-from designer.candidate import Proposal, Slots
-from designer.checks import Verifier
-from designer.facts import analyzer_facts, ranked
-from designer.replies import BadReply
-from designer.scorecard import difference, write_scorecard
-from designer.settings import DesignSettings
-from designer.store import Json, RunStore
-from designer.trainings import Arm, Trainings, controls
-from envs.task import TaskSpec
+from designer.candidate import SlotResult, Slots, SlotState
+from designer.loop import Loop, RunState
+from designer.store import Json
 
-ANALYSED = 2
-"""Trained programs of an iteration that the analyzer looks at: the best ones."""
+Answer = Callable[[Json], Json | None]
+"""Asks the person about a review; None leaves the run paused."""
 
 
-def _latest(old: str | None, new: str | None) -> str | None:
-    """The newest reason to stop; an empty one clears it, for a finished run that goes on after a comment."""
-    return old if new is None else new or None
+class Paused(Exception):
+    """The run waits for a person's review of ``candidates``."""
+
+    def __init__(self, candidates: tuple[str, ...]) -> None:
+        super().__init__(f"{len(candidates)} programs wait for a review")
+        self.candidates = candidates
 
 
-class RunState(TypedDict, total=False):
-    """The state of a run's graph: JSON primitives and ids only; everything else lies in the run's folder."""
+def slot_graph(slots: Slots) -> Any:
+    """One slot: a program is written, checked, criticised, and sent back while that helps."""
 
-    iteration: int
-    iterations: int
-    """How many are wanted; a comment on a finished run adds one."""
-    proposals: Annotated[list[Proposal], operator.add]
-    rejected: Annotated[list[str], operator.add]
-    """Programs that a person rejected."""
-    stopped_by: Annotated[str | None, _latest]
+    def after_write(state: SlotState) -> Literal["check", "settle"]:
+        return "check" if state.get("outcome") in ("written", "known") else "settle"
+
+    def after_check(state: SlotState) -> Literal["criticize", "write", "settle"]:
+        if state.get("outcome") == "verified":
+            return "criticize"
+        return "write" if state.get("outcome") == "back" else "settle"
+
+    def after_critic(state: SlotState) -> Literal["write", "settle"]:
+        return "write" if state.get("outcome") == "back" else "settle"
+
+    graph: Any = StateGraph(SlotState, output_schema=SlotResult)
+    graph.add_node("write", slots.write)
+    graph.add_node("check", slots.check)
+    graph.add_node("criticize", slots.criticize)
+    graph.add_node("settle", slots.settle)
+    graph.add_edge(START, "write")
+    graph.add_conditional_edges("write", after_write)
+    graph.add_conditional_edges("check", after_check)
+    graph.add_conditional_edges("criticize", after_critic)
+    graph.add_edge("settle", END)
+    return graph.compile()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loop:
-    """The nodes of the run's graph, over what the run has at hand."""
+def run_graph(loop: Loop, slots: Slots) -> Any:
+    """The whole run, not yet compiled; each slot of an iteration is a branch of its own."""
 
-    task: TaskSpec
-    settings: DesignSettings
-    store: RunStore
-    budget: Budget
-    agents: Agents
-    trainings: Trainings
-    verifier: Callable[[], Verifier]
+    def fan_out(state: RunState) -> list[Send] | Literal["finish"]:
+        return [Send("candidate", slot) for slot in loop.slots(state)] or "finish"
 
-    def controls(self, state: RunState) -> RunState:
-        """Train what every candidate is held against."""
-        try:
-            self.trainings.run(controls(self.task), self.settings.selection_seeds(), "selection")
-        except CapReached as cap:
-            return {"stopped_by": cap.name}
-        return {}
+    def review(state: RunState) -> RunState:
+        return loop.review(state, interrupt)
 
-    def fan_out(self, state: RunState) -> list[Send] | Literal["finish"]:
-        """One branch for each slot of the iteration."""
-        if state.get("stopped_by"):
-            return "finish"
-        iteration = state.get("iteration", 0)
-        return [Send("candidate", {"iteration": iteration, "slot": slot}) for slot in range(self.settings.candidates)]
+    def after_train(state: RunState) -> list[Send] | Literal["select"]:
+        return [Send("analyze", job) for job in loop.analyses(state)] or "select"
 
-    def review(self, state: RunState) -> RunState:
-        """Pause for a person, who accepts, rejects or comments; without ``--review`` nothing happens here."""
-        waiting = self._waiting(state)
-        if not self.settings.review or not waiting:
-            return {}
-        answer = interrupt({"iteration": state.get("iteration", 0), "candidates": waiting})
-        return {"rejected": [c for c in answer.get("reject", []) if c in waiting]}
+    def after_select(state: RunState) -> list[Send] | Literal["confirm"]:
+        return [Send("candidate", slot) for slot in loop.slots(state)] or "confirm"
 
-    def train(self, state: RunState) -> RunState:
-        """Train the iteration's programs, all seeds at once, beside the controls' own results."""
-        caps = [p["status"] for p in self._mine(state) if p["status"].startswith("max_")]
-        stopped = caps[0] if caps else None
-        for candidate in state.get("rejected", []):
-            self.store.set_status(candidate, "rejected_by_person")
-        wanted = [c for c in self._waiting(state) if c not in state.get("rejected", [])]
-        arms = [Arm(name=c, program=self.store.program(c)) for c in wanted]
-        reserve = (1 + len(controls(self.task))) * self.settings.confirm_seeds
-        try:
-            self.trainings.run(arms, self.settings.selection_seeds(), "selection", reserve=reserve)
-        except CapReached as cap:
-            stopped = cap.name
-        return {"stopped_by": stopped}
+    graph: Any = StateGraph(RunState)
+    graph.add_node("controls", loop.controls)
+    graph.add_node("candidate", slot_graph(slots))
+    graph.add_node("review", review)
+    graph.add_node("train", loop.train)
+    graph.add_node("analyze", loop.analyze)
+    graph.add_node("select", loop.select)
+    graph.add_node("confirm", loop.confirm)
+    graph.add_node("finish", loop.finish)
+    graph.add_edge(START, "controls")
+    graph.add_conditional_edges("controls", fan_out, ["candidate", "finish"])
+    graph.add_edge("candidate", "review")
+    graph.add_edge("review", "train")
+    graph.add_conditional_edges("train", after_train, ["analyze", "select"])
+    graph.add_edge("analyze", "select")
+    graph.add_conditional_edges("select", after_select, ["candidate", "confirm"])
+    graph.add_edge("confirm", "finish")
+    graph.add_edge("finish", END)
+    return graph
 
-    def to_analysis(self, state: RunState) -> list[Send] | Literal["select"]:
-        """One branch for each program that is analysed."""
-        trained = {c for c in self._waiting(state) if self.store.read_json(f"candidates/{c}/training.json")}
-        best = [c for c in ranked(self.store) if c in trained][:ANALYSED]
-        if not best or state.get("stopped_by"):
-            return "select"
-        iteration = state.get("iteration", 0)
-        return [Send("analyze", {"candidate": c, "iteration": iteration, "slot": i}) for i, c in enumerate(best)]
 
-    def analyze(self, job: Json) -> RunState:
-        """The trajectory analyzer says what held a trained program back."""
-        name = f"candidates/{job['candidate']}/analysis.json"
-        if self.store.read_json(name) is not None:
-            return {}
-        slot = {"iteration": job["iteration"], "candidate": job["slot"], "round": 0}
-        facts, episodes = analyzer_facts(self.task, self.store, job["candidate"], slot)
-        try:
-            analysis = self.agents.analyze(facts, episodes, slot)
-        except BadReply as problem:
-            self.store.event("analysis_dropped", candidate=job["candidate"], problem=str(problem))
-            return {}
-        except CapReached as cap:
-            return {"stopped_by": cap.name}
-        told = {
-            "diagnosis": analysis.diagnosis,
-            "evidence": [{"episode": e.episode, "step": e.step, "what": e.what} for e in analysis.evidence],
-            "change": {"level": analysis.level, "advice": analysis.advice},
-        }
-        self.store.write_json(name, told)
-        self.store.event("analyzed", candidate=job["candidate"], level=analysis.level)
-        return {}
+def walk(loop: Loop, slots: Slots, connection: sqlite3.Connection, answer: Answer, *, commented: bool) -> None:
+    """Go from wherever the checkpoints in ``connection`` stand to the end. A step that was done is not done again.
 
-    def select(self, state: RunState) -> RunState:
-        """Rank what was trained, and decide whether another iteration follows."""
-        iteration = state.get("iteration", 0)
-        best = ranked(self.store)[:1]
-        fitness = self._fitness(best[0]) if best else None
-        self.store.event("iteration_done", iteration=iteration, best=best[0] if best else None, fitness=fitness)
-        stopped = state.get("stopped_by")
-        target = self.settings.target
-        if stopped is None and target is not None and fitness is not None and fitness >= target:
-            stopped = "target"
-        if stopped is None and iteration + 1 >= state.get("iterations", self.settings.iterations):
-            stopped = "iterations"
-        return {"iteration": iteration + 1, "stopped_by": stopped}
-
-    def after_select(self, state: RunState) -> list[Send] | Literal["confirm", "finish"]:
-        """Another iteration, or the end."""
-        return "confirm" if state.get("stopped_by") else self.fan_out(state)
-
-    def confirm(self, state: RunState) -> RunState:
-        """Train the top candidate and the controls on seeds that selection never saw."""
-        best = ranked(self.store)[:1]
-        native = self.store.read_json("controls/native/training.json")
-        if not best or native is None:
-            return {}
-        record = self.store.read_json(f"candidates/{best[0]}/training.json") or {}
-        if difference(record, native)["iqm"] <= 0:
-            self.store.event("not_confirmed", candidate=best[0], reason="not above the native control in selection")
-            return {}
-        arms = [Arm(name=best[0], program=self.store.program(best[0])), *controls(self.task)]
-        try:
-            self.trainings.run(arms, self.settings.confirmation_seeds(), "confirmation")
-        except CapReached as cap:
-            return {"stopped_by": cap.name}
-        return {}
-
-    def finish(self, state: RunState) -> RunState:
-        """Write the scorecard."""
-        write_scorecard(self.task, self.settings, self.store, self.budget, state.get("stopped_by") or "iterations")
-        return {}
-
-    def graph(self) -> Any:
-        """The workflow, not yet compiled."""
-        slots = Slots(
-            task=self.task,
-            settings=self.settings,
-            store=self.store,
-            agents=self.agents,
-            verifier=self.verifier,
-            comments=self.comments,
-        )
-        return self.wired(slots.graph())
-
-    def wired(self, slot: Any) -> Any:
-        """The nodes and edges, with a slot's compiled graph as one of the nodes."""
-        graph: Any = StateGraph(RunState)
-        graph.add_node("controls", self.controls)
-        graph.add_node("candidate", slot)
-        graph.add_node("review", self.review)
-        graph.add_node("train", self.train)
-        graph.add_node("analyze", self.analyze)
-        graph.add_node("select", self.select)
-        graph.add_node("confirm", self.confirm)
-        graph.add_node("finish", self.finish)
-        graph.add_edge(START, "controls")
-        graph.add_conditional_edges("controls", self.fan_out, ["candidate", "finish"])
-        graph.add_edge("candidate", "review")
-        graph.add_edge("review", "train")
-        graph.add_conditional_edges("train", self.to_analysis, ["analyze", "select"])
-        graph.add_edge("analyze", "select")
-        graph.add_conditional_edges("select", self.after_select, ["candidate", "confirm"])
-        graph.add_edge("confirm", "finish")
-        graph.add_edge("finish", END)
-        return graph
-
-    def comments(self) -> list[str]:
-        """What a person said so far, oldest first."""
-        return [c["text"] for c in self.store.read_json("feedback.json") or []]
-
-    def _mine(self, state: RunState) -> list[Proposal]:
-        iteration = state.get("iteration", 0)
-        return [p for p in state.get("proposals", []) if p["iteration"] == iteration]
-
-    def _waiting(self, state: RunState) -> list[str]:
-        """Programs of this iteration that may be trained, each once, in slot order."""
-        ordered = sorted(self._mine(state), key=lambda p: p["slot"])
-        return list(dict.fromkeys(p["candidate"] for p in ordered if p["candidate"]))
-
-    def _fitness(self, candidate: str) -> float | None:
-        record = self.store.read_json(f"candidates/{candidate}/training.json")
-        value: float | None = record["fitness"]["iqm"] if record else None
-        return value
+    A finished run goes on for one more iteration where a person has ``commented`` on it. Raises ``Paused`` when a
+    review is not answered.
+    """
+    settings = loop.settings
+    graph = run_graph(loop, slots).compile(checkpointer=SqliteSaver(connection))
+    config: Any = {
+        "configurable": {"thread_id": "run"},
+        "max_concurrency": settings.concurrency,
+        "recursion_limit": 1_000 + 20 * settings.iterations,
+    }
+    state = graph.get_state(config)
+    start: Any = None if state.created_at else {"iteration": 0, "iterations": settings.iterations}
+    if state.created_at and not state.next and commented:
+        values = {"iterations": state.values["iteration"] + 1, "stopped_by": ""}
+        config = {**config, **graph.update_state(config, values, as_node="select")}
+        config["configurable"] = {"thread_id": "run"}
+    while True:
+        result = graph.invoke(start, config, durability="sync")
+        waiting = (result or {}).get("__interrupt__") or graph.get_state(config).interrupts
+        if not waiting:
+            return
+        told = answer(waiting[0].value)
+        if told is None:
+            raise Paused(tuple(waiting[0].value["candidates"]))
+        start = Command(resume=told)

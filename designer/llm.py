@@ -30,6 +30,7 @@ TIMEOUT_ATTEMPTS = 2
 FIRST_PAUSE = 1.0
 """Seconds before the second attempt; doubled each time."""
 LONGEST_PAUSE = 30.0
+_OFFLINE = "offline/rewardsmith"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,10 +204,8 @@ def _require_price(model: str) -> None:
 def _route(model: str, base: str | None) -> tuple[str, str | None]:
     """LiteLLM's model name and the endpoint; a bare name behind ``--api-base`` is an OpenAI-compatible one."""
     if model == "offline" or model.startswith("offline/"):
-        from designer import offline
-
-        offline.register()
-        return "offline/rewardsmith", None
+        _offer_offline()
+        return _OFFLINE, None
     if base is None or model.startswith("openai/"):
         return model, base
     return f"openai/{model}", base
@@ -231,6 +230,33 @@ def _litellm() -> Any:
     litellm.telemetry = False
     logging.getLogger("LiteLLM").setLevel(logging.CRITICAL)
     return litellm
+
+
+def _offer_offline() -> None:
+    """Make ``litellm.completion(model="offline/...")`` answer by our rules; once is enough, again does no harm."""
+    litellm = _litellm()
+    provider = _OFFLINE.partition("/")[0]
+    if any(entry["provider"] == provider for entry in litellm.custom_provider_map):
+        return
+    from litellm.llms.custom_llm import CustomLLM
+    from litellm.types.utils import Choices, Message, ModelResponse, Usage
+
+    from designer import offline
+
+    class Offline(CustomLLM):
+        """Answers without a network; four characters count as a token."""
+
+        def completion(self, *args: Any, **kwargs: Any) -> Any:
+            """One reply to ``messages``."""
+            messages = kwargs["messages"] if "messages" in kwargs else args[1]
+            text = offline.reply(messages)
+            asked = sum(len(str(message.get("content") or "")) for message in messages)
+            prompt, said = asked // 4, len(text) // 4
+            usage = Usage(prompt_tokens=prompt, completion_tokens=said, total_tokens=prompt + said)
+            choice = Choices(index=0, finish_reason="stop", message=Message(content=text, role="assistant"))
+            return ModelResponse(model=_OFFLINE, choices=[choice], usage=usage)
+
+    litellm.custom_provider_map.append({"provider": provider, "custom_handler": Offline()})
 
 
 def _openai() -> Any:

@@ -1,4 +1,4 @@
-"""The designer that needs no language model: a LiteLLM provider whose replies come from rules, not from a network.
+"""The designer that needs no language model: replies that come from rules (``llm`` offers them as a LiteLLM provider).
 
 It answers the very prompts that a model would get, by the facts in their last fenced JSON block, in the same JSON.
 It is a baseline: it knows no task, composes programs from the state schema and changes the best of them. Replies
@@ -8,7 +8,6 @@ depend on the facts alone.
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,8 +18,6 @@ from designer import offline_terms as terms
 from designer.offline_critic import analyze, critique
 from designer.offline_schema import Landscape, read
 
-PROVIDER = "offline"
-MODEL = "offline/rewardsmith"
 _FACTS = re.compile(r"## Facts\s*```json\s*(.*?)```", re.DOTALL)
 _PLAN = re.compile(r"^# plan: (\{.*\})$", re.MULTILINE)
 
@@ -182,33 +179,3 @@ def _answer(facts: Mapping[str, Any]) -> dict[str, Any]:
     if facts["role"] == "designer":
         return dict(design(facts, int(facts["slot"].get("seed", 0))))
     return critique(facts) if facts["role"] == "critic" else analyze(facts)
-
-
-def register() -> None:
-    """Make ``litellm.completion(model="offline/...")`` answer from here; once is enough, again does no harm."""
-    # Without this LiteLLM fetches a price list from the network while it is imported.
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    import litellm
-    from litellm.llms.custom_llm import CustomLLM
-    from litellm.types.utils import Choices, Message, ModelResponse, Usage
-
-    if any(entry["provider"] == PROVIDER for entry in litellm.custom_provider_map):
-        return
-
-    class OfflineModel(CustomLLM):
-        """Answers without a network."""
-
-        def completion(self, *args: Any, **kwargs: Any) -> Any:
-            """One reply to ``messages``."""
-            messages = kwargs["messages"] if "messages" in kwargs else args[1]
-            text = reply(messages)
-            asked = sum(len(str(message.get("content") or "")) for message in messages)
-            usage = Usage(
-                prompt_tokens=asked // 4,
-                completion_tokens=len(text) // 4,
-                total_tokens=asked // 4 + len(text) // 4,
-            )
-            choice = Choices(index=0, finish_reason="stop", message=Message(content=text, role="assistant"))
-            return ModelResponse(model=MODEL, choices=[choice], usage=usage)
-
-    litellm.custom_provider_map.append({"provider": PROVIDER, "custom_handler": OfflineModel()})

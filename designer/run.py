@@ -11,17 +11,15 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from types import FrameType
-from typing import Any
-
-from langgraph.checkpoint.sqlite import SqliteSaver
-from langgraph.types import Command
 
 from designer.agents import Agents
 from designer.budget import Budget, Interrupted
+from designer.candidate import Slots
 from designer.checks import Verifier
 from designer.exits import INTERRUPTED
-from designer.graph import Loop
+from designer.graph import Answer, walk
 from designer.llm import Models
+from designer.loop import Loop
 from designer.settings import DesignSettings
 from designer.store import Json, RunStore
 from designer.trainings import Trainings
@@ -35,16 +33,6 @@ from training.result import Progress
 
 GRACE = 5.0
 """Seconds that threads get to end after an interrupt, before the process ends without them."""
-Answer = Callable[[Json], Json | None]
-"""Asks the person about a review; None leaves the run paused."""
-
-
-class Paused(Exception):
-    """The run waits for a person's review of ``candidates``."""
-
-    def __init__(self, candidates: tuple[str, ...]) -> None:
-        super().__init__(f"{len(candidates)} programs wait for a review")
-        self.candidates = candidates
 
 
 def task_of(settings: DesignSettings) -> TaskSpec:
@@ -66,6 +54,7 @@ class Run:
     sandbox: Sandbox
     budget: Budget
     loop: Loop
+    slots: Slots
 
     @classmethod
     def open(cls, store: RunStore, settings: DesignSettings, watch: Callable[[str, Progress], None]) -> Run:
@@ -75,16 +64,11 @@ class Run:
         budget = Budget(settings.caps, store)
         store.event("opened", task=task.id, sandbox=sandbox.name, layers=list(sandbox.layers))
         verifier = Verifier(task, sandbox, seed=settings.seed)
-        loop = Loop(
-            task=task,
-            settings=settings,
-            store=store,
-            budget=budget,
-            agents=Agents(Models(settings, store, budget), store),
-            trainings=Trainings(task, settings, store, budget, sandbox, watch),
-            verifier=lambda: verifier,
-        )
-        return cls(store=store, settings=settings, task=task, sandbox=sandbox, budget=budget, loop=loop)
+        agents = Agents(Models(settings, store, budget), store)
+        trainings = Trainings(task, settings, store, budget, sandbox, watch)
+        loop = Loop(task=task, settings=settings, store=store, budget=budget, agents=agents, trainings=trainings)
+        slots = Slots(task=task, settings=settings, store=store, agents=agents, verifier=verifier)
+        return cls(store=store, settings=settings, task=task, sandbox=sandbox, budget=budget, loop=loop, slots=slots)
 
     def go(self, answer: Answer, stopping: Callable[[], None]) -> Json:
         """Run from wherever the run stands to its scorecard. The caller holds the run (``alone``).
@@ -94,37 +78,13 @@ class Run:
         """
         try:
             with _interruptible(self.budget, stopping), closing(self._connect()) as connection:
-                return self._go(connection, answer)
+                walk(self.loop, self.slots, connection, answer, commented=self._has_new_comment())
         except Interrupted as error:
             raise KeyboardInterrupt(str(error)) from error
         except sqlite3.OperationalError as error:
             raise InfraError(f"{self.store.path('state.sqlite')}: {error}. Mend it and resume the run.") from error
         except sqlite3.DatabaseError as error:
             raise UserError(f"{self.store.path('state.sqlite')} is broken ({error}): start a new run.") from error
-
-    def _go(self, connection: sqlite3.Connection, answer: Answer) -> Json:
-        saver = SqliteSaver(connection)
-        graph = self.loop.graph().compile(checkpointer=saver)
-        config: Any = {
-            "configurable": {"thread_id": "run"},
-            "max_concurrency": self.settings.concurrency,
-            "recursion_limit": 1_000 + 20 * self.settings.iterations,
-        }
-        state = graph.get_state(config)
-        start: Any = None if state.created_at else {"iteration": 0, "iterations": self.settings.iterations}
-        if state.created_at and not state.next and self._has_new_comment():
-            values = {"iterations": state.values["iteration"] + 1, "stopped_by": ""}
-            config = {**config, **graph.update_state(config, values, as_node="select")}
-            config["configurable"] = {"thread_id": "run"}
-        while True:
-            result = graph.invoke(start, config, durability="sync")
-            waiting = (result or {}).get("__interrupt__") or graph.get_state(config).interrupts
-            if not waiting:
-                break
-            told = answer(waiting[0].value)
-            if told is None:
-                raise Paused(tuple(waiting[0].value["candidates"]))
-            start = Command(resume=told)
         card: Json = self.store.read_json("scorecard.json") or {}
         return card
 

@@ -197,6 +197,10 @@ class RunStore:
             if kept is not None and kept["status"] != status:
                 self.write_json(f"candidates/{candidate}/candidate.json", {**kept, "status": status})
 
+    def comments(self) -> list[str]:
+        """What a person said so far, oldest first."""
+        return [comment["text"] for comment in self.read_json("feedback.json") or []]
+
     def add_feedback(self, text: str) -> None:
         """Keep a person's comment for the next design. Raises ``UserError`` for an empty one."""
         if not text.strip():

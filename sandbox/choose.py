@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sandbox.container import DockerSandbox, image_id
-from sandbox.daemon import connect
+from sandbox.container import DockerSandbox, build_image, connect, image_id
 from sandbox.embedded import EmbeddedSandbox
 from sandbox.errors import InfraError
-from sandbox.image import build_image, default_way, image_tag
+from sandbox.image import default_way, image_tag
 from sandbox.service import Sandbox
 
 

@@ -1,7 +1,7 @@
 """The Docker jail: one container without network, rights or writable files around each program.
 
-With ``daemon`` the only file that knows docker. The same worker runs inside as in the embedded jail, and locks each
-child again.
+The only file that knows docker, which it imports when it is first asked. The same worker runs inside as in the
+embedded jail, and locks each child again.
 """
 
 from __future__ import annotations
@@ -14,21 +14,25 @@ import socket
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sandbox.bootstrap import FLAGS, STARTER, environment, first_message
-from sandbox.daemon import connect
 from sandbox.errors import InfraError
 from sandbox.host import START_SECONDS, JailedService, Worker
-from sandbox.image import PACKAGES, PYTHON_PATH, USER, image_tag
+from sandbox.image import LIBRARIES, PACKAGES, PYTHON_PATH, USER, Way, default_way, image_tag, write_root
 from sandbox.link import Gone, Late, SharedFile, SocketLink
 from sandbox.program import RewardProgram
 from sandbox.service import RewardService
 
 LABEL = "rewardsmith.owner"
 INPUTS = "/in"
+PING_SECONDS = 3
+CALL_SECONDS = 60
 CONTAINER_BYTES = 1 << 30
 PROGRAM_BYTES = 512 << 20
 SHARED_FOLDER = Path("/dev/shm")
@@ -37,6 +41,23 @@ LAYERS = (
     "container-namespaces", "no-network", "read-only-root", "no-capabilities", "container-no-new-privs",
     "container-seccomp", "memory-limit", "cpu-limit", "pids-limit", "unprivileged-user",
 )  # fmt: skip
+
+
+def connect(seconds: int = CALL_SECONDS) -> Any:
+    """A client of the daemon that DOCKER_HOST (or the default socket) names. Raises InfraError."""
+    try:
+        import docker
+        from docker.errors import DockerException
+    except ImportError as error:
+        raise InfraError("docker is not installed for Python: pip install docker") from error
+    try:
+        client = docker.from_env(timeout=PING_SECONDS)
+        client.ping()
+        client.api.timeout = seconds
+    except (DockerException, OSError, ValueError) as error:
+        where = os.environ.get("DOCKER_HOST", "the default socket")
+        raise InfraError(f"no Docker daemon answers at {where}: {error}") from error
+    return client
 
 
 def image_id(client: Any) -> str | None:
@@ -49,6 +70,48 @@ def image_id(client: Any) -> str | None:
         return None
     except (DockerException, OSError) as error:
         raise InfraError(f"the Docker daemon does not say which images it has: {error}") from error
+
+
+def build_image(way: Way | None = None) -> str:
+    """Make the image. Returns its id. Raises InfraError where it cannot be made."""
+    if (way or default_way()) == "dockerfile":
+        arguments = {"PYTHON": platform.python_version(), "NUMPY": np.__version__}
+        return _build_from_dockerfile(Path(__file__).parent, image_tag(), arguments)
+    if sys.platform != "linux":
+        raise InfraError("an image can be made from the host's interpreter only on Linux; use the Dockerfile")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "root.tar"
+        write_root(path)
+        changes = [f"USER {USER}", f"ENV LD_LIBRARY_PATH={LIBRARIES} PYTHONHOME=/usr/local"]
+        return _import_root(path, image_tag(), changes)
+
+
+def _import_root(path: Path, tag: str, changes: Sequence[str]) -> str:
+    """Make an image from a tar of a root file system. Returns its id. Raises InfraError."""
+    from docker.errors import DockerException
+
+    client = connect()
+    repository, _, version = tag.partition(":")
+    try:
+        client.api.import_image_from_file(str(path), repository=repository, tag=version, changes=list(changes))
+        return str(client.images.get(tag).id)
+    except (DockerException, OSError) as error:
+        raise InfraError(f"the Docker daemon does not import the sandbox's image: {error}") from error
+    finally:
+        client.close()
+
+
+def _build_from_dockerfile(folder: Path, tag: str, arguments: Mapping[str, str]) -> str:
+    """Build ``folder``'s Dockerfile; needs a registry. Returns the image's id. Raises InfraError."""
+    from docker.errors import DockerException
+
+    client = connect(seconds=1800)
+    try:
+        return str(client.images.build(path=str(folder), tag=tag, buildargs=dict(arguments), rm=True)[0].id)
+    except (DockerException, OSError, TypeError) as error:
+        raise InfraError(f"the sandbox's image cannot be built: {error}") from error
+    finally:
+        client.close()
 
 
 def is_local(client: Any) -> bool:

@@ -24,9 +24,6 @@ from typing import Literal
 
 import numpy as np
 
-from sandbox.daemon import build_from_dockerfile, import_root
-from sandbox.errors import InfraError
-
 REPOSITORY = "rewardsmith-sandbox"
 RECIPE = 1
 """Raised when the content of images changes for the same interpreter and numpy."""
@@ -126,17 +123,3 @@ def write_root(path: Path) -> None:
         root.add(str(library) if loader else f"{LIBRARIES}/{library.name}", library.read_bytes(), 0o755)
     root.add("/etc/passwd", b"sandbox:x:65532:65532::/:/none\n")
     root.close()
-
-
-def build_image(way: Way | None = None) -> str:
-    """Make the image. Returns its id. Raises InfraError where it cannot be made."""
-    if (way or default_way()) == "dockerfile":
-        arguments = {"PYTHON": platform.python_version(), "NUMPY": np.__version__}
-        return build_from_dockerfile(Path(__file__).parent, image_tag(), arguments)
-    if sys.platform != "linux":
-        raise InfraError("an image can be made from the host's interpreter only on Linux; use the Dockerfile")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "root.tar"
-        write_root(path)
-        changes = [f"USER {USER}", f"ENV LD_LIBRARY_PATH={LIBRARIES} PYTHONHOME=/usr/local"]
-        return import_root(path, image_tag(), changes)

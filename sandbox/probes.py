@@ -75,7 +75,11 @@ def probe(service: RewardService, samples: Mapping[str, Call], *, seed: int = 0,
     rng = np.random.default_rng(seed)
     call = _longest(samples) if has_memory else join([flat(sample) for sample in samples.values()])
     again = Reasking(service=service, call=call, deadline=deadline, rng=rng)
-    violations = [*_mutated(answers), *again.check(has_memory), *_worthless(service, answers)]
+    violations = [*_mutated(answers), *again.check(has_memory)]
+    if has_memory and not violations:
+        # A reward with memory may pay from the second step on only.
+        answers["steps in a row"] = service.evaluate(call, deadline=deadline)
+    violations += _worthless(service, answers)
     if any(v.kind in ("exception", "timeout", "memory", "killed") for v in violations):
         return _report(service, answers, violations)
     try:

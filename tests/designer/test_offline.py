@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from designer import offline
+from designer.llm import check_models
 from designer.replies import parse_analysis, parse_critique, parse_design
+from designer.settings import DesignSettings
 from envs import catalog
 from envs.task import TaskSpec
 from sandbox import gate
@@ -303,8 +305,8 @@ def test_analyzer_reads_the_numbers_and_cites_episodes_that_exist() -> None:
 
 
 def test_litellm_reaches_the_provider_and_registers_it_once() -> None:
-    offline.register()
-    offline.register()
+    for _ in range(2):
+        check_models(DesignSettings(task="t", model="offline"))
     import litellm
 
     names = [entry["provider"] for entry in litellm.custom_provider_map]

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from sandbox.choose import docker_status
-from sandbox.container import DockerSandbox
+from sandbox.container import DockerSandbox, build_image
 from sandbox.embedded import EmbeddedSandbox
-from sandbox.image import build_image
 from sandbox.service import Sandbox
 from tests.attacks.corpus import PRELOAD
 

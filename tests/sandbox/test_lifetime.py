@@ -15,10 +15,8 @@ import numpy as np
 import pytest
 
 from sandbox.choose import choose
-from sandbox.container import LABEL, ContainerLink, owner, sweep
-from sandbox.daemon import connect
+from sandbox.container import LABEL, ContainerLink, build_image, connect, owner, sweep
 from sandbox.errors import CandidateError, InfraError
-from sandbox.image import build_image
 from sandbox.program import RewardProgram
 from sandbox.service import Sandbox
 from tests.sandbox.canaries import example_call

@@ -151,6 +151,8 @@ def test_a_program_with_memory_passes(embedded: Sandbox) -> None:
 def test_memory_is_probed_also_where_samples_have_one_step(embedded: Sandbox) -> None:
     samples = {"random": random_call(FIELDS, 1, 40, seed=3)}
     assert probed(embedded, GOOD_MEMORY, samples=samples).ok
+    late = GOOD_MEMORY.replace("n * next_state['x']", "np.where(n > 1, next_state['x'], 0.0)")
+    assert probed(embedded, late, samples=samples).ok, "it pays from the second step on"
     hidden = GOOD_MEMORY.replace("    n = memory", "    SEEN.append(1)\n    n = len(SEEN) + memory")
     assert only(probed(embedded, "SEEN = []\n" + hidden, samples=samples)).rule == "memory_reset"
 
