@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -28,6 +29,10 @@ def discover(path: str, env: gymnasium.Env[Any, Any], seed: int = 0) -> tuple[Fi
     Raises ``UserError`` where it does not return a dict of numeric arrays with names, shapes and dtypes that stay.
     """
     function = load_function(path, OPTION)
+    try:
+        inspect.signature(function).bind("env", "obs", "info")
+    except TypeError as error:
+        raise UserError(f"{OPTION} {path} must take (env, obs, info): {error}") from error
     played = [[_named(path, sample) for sample in episode] for episode in _play(path, function, env, seed)]
     first = played[0][0]
     for sample in (sample for episode in played for sample in episode):

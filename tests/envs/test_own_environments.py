@@ -150,6 +150,7 @@ def test_a_users_state_and_fitness_are_used() -> None:
         ("nowhere:f", "there is no module 'nowhere'"),
         ("my_world:nothing", "has no function nothing"),
         ("my_world:names_first", "must return a dict"),
+        ("my_world:needs_more", r"must take \(env, obs, info\)"),
         ("my_world:bad_name", "'my place' is not an identifier"),
         ("my_world:words", "'note' must hold numbers"),
         ("my_world:changing", "same names, shapes and dtypes"),
