@@ -2,6 +2,7 @@
 # make test   set up and run the tests
 # make check  ruff, mypy and the import contracts
 # make docker-test  the tests that need a Docker daemon
+# make coverage  both kinds of tests, measured
 
 PYTHON ?= python3
 VENV := .venv
@@ -29,7 +30,8 @@ check: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
 coverage: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=
+	$(BIN)/python -m pytest -m docker --cov --cov-append --cov-fail-under=90 --cov-report=term-missing:skip-covered
 
 $(VENV)/.created:
 	$(PYTHON) -m venv $(VENV)

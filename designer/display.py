@@ -102,9 +102,8 @@ class Display:
             if kind == "iteration_done":
                 self._slots.clear()
             if kind in _SAY:
-                self.console.print(
-                    Text(f"{clock(record['elapsed']):>6}  {_SAY[kind].format(**record)}"), soft_wrap=True
-                )
+                told = {name: f"{v:.3g}" if isinstance(v, float) else v for name, v in record.items()}
+                self.console.print(Text(f"{clock(record['elapsed']):>6}  {_SAY[kind].format(**told)}"), soft_wrap=True)
             self._refresh()
 
     def progress(self, purpose: str, progress: Progress) -> None:

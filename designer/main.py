@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import sqlite3
 import sys
 import tempfile
 import time
@@ -13,6 +15,7 @@ from pathlib import Path
 from designer.exits import DEFECT, DONE, INFRA, INTERRUPTED, REFUSED, USER
 
 _OURS = ("designer", "envs", "prompts", "sandbox", "training")
+_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 
 
 def _own_packages_first() -> None:
@@ -59,8 +62,19 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
-    except Exception:  # whatever is left is a defect of ours: exit 70 with a report, never 1 with a traceback
+    except Exception as error:  # whatever is left is a defect of ours: exit 70 with a report, never 1 with a traceback
+        if disk := _disk_trouble(error):
+            return _end(f"{disk}. Free some space; what a run has kept goes on with `rewardsmith resume`.", INFRA)
         return _defect(arguments)
+
+
+def _disk_trouble(error: Exception) -> str | None:
+    """What the disk refused, where that is what ended the command."""
+    if isinstance(error, OSError) and error.errno in _DISK:
+        return f"cannot write {error.filename or 'to the disk'}: {error.strerror}"
+    if isinstance(error, sqlite3.OperationalError) and "disk" in str(error):
+        return f"cannot write the run's checkpoints: {error}"
+    return None
 
 
 def _end(message: str, code: int) -> int:
