@@ -54,8 +54,7 @@ def column(label: str, value: Any, rows: int) -> Any:
     if array.dtype.kind not in "fiub":
         raise invalid("dtype", f"{label} has dtype {array.dtype}; it must hold real numbers")
     if array.shape != (rows,):
-        hint = f"; for a constant use np.full({rows}, value)" if array.ndim == 0 else ""
-        raise invalid("shape", f"{label} has shape {array.shape}, expected ({rows},){hint}")
+        raise invalid("shape", f"{label} has shape {array.shape}, expected ({rows},)" + shape_hint(label, array))
     low, high = float(array.min()), float(array.max())
     if not (low >= -MAX_MAGNITUDE and high <= MAX_MAGNITUDE):
         bad = np.flatnonzero(~np.isfinite(array))
@@ -63,6 +62,16 @@ def column(label: str, value: Any, rows: int) -> Any:
             raise invalid("finite", f"{label} is not finite in {len(bad)} of {rows} rows")
         raise invalid("magnitude", f"{label} spans {low:g} to {high:g}; the bound is {MAX_MAGNITUDE:g}")
     return np.ascontiguousarray(array, np.float32)
+
+
+def shape_hint(label: str, array: Any) -> str:
+    """How to mend a shape. Never by the number of rows in this call, which a model would copy."""
+    length = "len(action)" if label.startswith("component") else "len(state[...])"
+    if array.ndim == 0:
+        return f"; for a constant use np.full({length}, value)"
+    if array.ndim == 1:
+        return f": one number for each row; the number of rows changes from call to call, take it from {length}"
+    return ": one number for each row; reduce the other axes, as with .sum(axis=1) or [:, 0]"
 
 
 def columns(result: Any, entry: str, rows: int) -> Arrays:

@@ -211,7 +211,7 @@ def test_what_is_wrong_is_named_with_its_line(
 
 
 def test_a_constant_component_is_told_how_to_mend_it(sandbox: Sandbox) -> None:
-    assert "np.full(48" in violation(sandbox, reward("{'r': -0.01}")).message
+    assert "np.full(len(action)" in violation(sandbox, reward("{'r': -0.01}")).message
 
 
 def test_one_program_does_not_disturb_another(sandbox: Sandbox) -> None:

@@ -84,8 +84,9 @@ def test_memory_is_walked_in_time_and_starts_anew_after_an_end() -> None:
 @pytest.mark.parametrize(
     ("value", "rule", "words"),
     [
-        (np.zeros(4), "shape", "expected (5,)"),
-        (1.0, "shape", "np.full(5"),
+        (np.zeros(4), "shape", "from call to call"),
+        (1.0, "shape", "np.full(len(action)"),
+        (np.zeros((5, 2)), "shape", "axis=1"),
         (np.zeros(5, complex), "dtype", "real numbers"),
         (np.array([0, 0, np.nan, 0, np.inf]), "finite", "2 of 5 rows"),
         (np.full(5, 1e9), "magnitude", "bound"),
