@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,13 @@ import numpy as np
 
 from sandbox.bootstrap import FLAGS, STARTER, environment, first_message
 from sandbox.errors import InfraError
-from sandbox.host import START_SECONDS, JailedService, Worker
+from sandbox.host import JailedService
 from sandbox.image import LIBRARIES, PACKAGES, PYTHON_PATH, USER, Way, default_way, image_tag, write_root
 from sandbox.link import Gone, Late, SharedFile, SocketLink
+from sandbox.pool import Pool
 from sandbox.program import RewardProgram
 from sandbox.service import RewardService
+from sandbox.started import START_SECONDS, Worker
 
 LABEL = "rewardsmith.owner"
 INPUTS = "/in"
@@ -179,9 +180,17 @@ class DockerSandbox:
     name = "docker"
 
     def __init__(
-        self, *, runtime: str | None = None, memory: int = PROGRAM_BYTES, preload: tuple[str, ...] = ()
+        self,
+        *,
+        runtime: str | None = None,
+        memory: int = PROGRAM_BYTES,
+        preload: tuple[str, ...] = (),
+        running: int | None = None,
     ) -> None:
-        """``runtime``: another OCI runtime of the daemon (``runsc``). Raises InfraError naming what is missing."""
+        """``runtime``: another OCI runtime of the daemon (``runsc``); the rest as in ``EmbeddedSandbox``.
+
+        Raises InfraError naming what is missing.
+        """
         self.runtime, self.memory, self.preload = runtime, memory, preload
         self.client = connect()
         found = image_id(self.client)
@@ -193,9 +202,8 @@ class DockerSandbox:
         sweep(self.client)
         first = self._launch_somehow()
         about = first.await_ready()
-        self._ahead = ThreadPoolExecutor(1, thread_name_prefix="sandbox")
-        self._spare: Future[Worker] = Future()
-        self._spare.set_result(first)
+        self.pool = Pool(self._launch, running=running)
+        self.pool.add(0, first)
         outermost = () if runtime is None else (f"runtime-{runtime}",)
         self.layers: tuple[str, ...] = (*outermost, *LAYERS, *map(str, about["layers"]))
         self.missing: tuple[str, ...] = ()
@@ -210,14 +218,7 @@ class DockerSandbox:
 
     def serve(self, program: RewardProgram) -> RewardService:
         """A new container for this program. Raises CandidateError or InfraError."""
-        return JailedService(program, self._worker, memory=self.memory)
-
-    def _worker(self, hash_seed: int) -> Worker:
-        """A container that nobody used yet; the next one starts meanwhile."""
-        if hash_seed != 0:
-            return self._launch(hash_seed)
-        spare, self._spare = self._spare, self._ahead.submit(self._launch, 0)
-        return spare.result()
+        return JailedService(program, self.pool, memory=self.memory)
 
     def _launch_somehow(self) -> Worker:
         try:

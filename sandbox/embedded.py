@@ -12,10 +12,12 @@ import numpy as np
 
 from sandbox.bootstrap import FLAGS, STARTER, environment, first_message
 from sandbox.errors import InfraError
-from sandbox.host import START_SECONDS, JailedService, Worker
+from sandbox.host import JailedService
 from sandbox.link import Gone, Late, PipeLink, SharedFile
+from sandbox.pool import Pool
 from sandbox.program import RewardProgram
 from sandbox.service import RewardService
+from sandbox.started import START_SECONDS, Worker
 
 MEMORY_BYTES = 512 << 20
 
@@ -25,8 +27,11 @@ class EmbeddedSandbox:
 
     name = "embedded"
 
-    def __init__(self, *, memory: int = MEMORY_BYTES, preload: tuple[str, ...] = ()) -> None:
-        """``memory``: bytes that a program may use besides its inputs; ``preload``: more modules for the worker.
+    def __init__(
+        self, *, memory: int = MEMORY_BYTES, preload: tuple[str, ...] = (), running: int | None = None
+    ) -> None:
+        """``memory``: bytes that a program may use besides its inputs; ``preload``: more modules for the worker;
+        ``running``: calls that compute at once, one a processor when None.
 
         Raises InfraError where this machine cannot hold the mandatory wall (seccomp).
         """
@@ -37,7 +42,8 @@ class EmbeddedSandbox:
         about = first.await_ready()
         self.layers: tuple[str, ...] = tuple(map(str, about["layers"]))
         self.missing: tuple[str, ...] = tuple(map(str, about["missing"]))
-        self._spare: Worker | None = first
+        self.pool = Pool(self._launch, running=running)
+        self.pool.add(0, first)
 
     def describe(self) -> str:
         """Which sandbox runs, and what it does not defend."""
@@ -49,17 +55,7 @@ class EmbeddedSandbox:
 
     def serve(self, program: RewardProgram) -> RewardService:
         """A new jail for this program. Raises CandidateError or InfraError."""
-        return JailedService(program, self._worker, memory=self.memory)
-
-    def _worker(self, hash_seed: int) -> Worker:
-        """A jail that nobody used yet; the next one starts meanwhile."""
-        if hash_seed != 0:
-            return self._launch(hash_seed)
-        worker, self._spare = self._spare, None
-        try:
-            return worker or self._launch(0)
-        finally:
-            self._spare = self._launch(0)
+        return JailedService(program, self.pool, memory=self.memory)
 
     def _launch(self, hash_seed: int) -> Worker:
         """Start a jail without waiting for it. Raises InfraError."""

@@ -3,87 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
-import weakref
-from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from sandbox.answers import Expected, failure, read_answer, read_child, read_end
 from sandbox.errors import CandidateError, InfraError
-from sandbox.frames import Frame, Malformed, encode, lay_out, parse_header, sizes
-from sandbox.link import Gone, Late, Link, SharedFile, inline
+from sandbox.frames import Frame, Malformed, lay_out
+from sandbox.link import Gone, Late, inline
+from sandbox.pool import HASH_SEEDS, Pool
 from sandbox.program import RewardProgram
 from sandbox.service import Answer, Array, Call
-from sandbox.wire import PREFIX
+from sandbox.started import Worker
 
-START_SECONDS = 60.0
-"""How long a worker may take to import numpy and prove its lock."""
 CHECK_SECONDS = 5.0
 """How long a program may take to be compiled and executed at its top level."""
 GRACE_SECONDS = 0.1
 """How long after a deadline the zygote may take to say so before the whole jail is killed."""
-HASH_SEEDS = 2
-"""Salts that differ modulo this are answered by workers with another hash seed and another memory layout."""
-
-
-class Worker:
-    """One started jail."""
-
-    def __init__(self, link: Link, shared: SharedFile | None) -> None:
-        self.link, self.shared = link, shared
-        self.about: Mapping[str, Any] | None = None
-        self._finish = weakref.finalize(self, _end, os.getpid(), link, shared)
-
-    def await_ready(self, seconds: float = START_SECONDS) -> Mapping[str, Any]:
-        """Layers, missing layers and versions, once the worker has proved its lock. Raises InfraError."""
-        if self.about is None:
-            try:
-                about = self._read(time.monotonic() + seconds, max_body=0).header
-            except (Gone, Late, Malformed) as error:
-                self.kill()
-                what = f"said nothing for {seconds:g} s" if isinstance(error, Late) else "ended while it started"
-                raise InfraError(f"the sandbox's worker {what} {error}".strip()) from error
-            if about.get("broken") != []:
-                self.kill()
-                refused = ", ".join(map(str, about.get("broken") or ["seccomp"]))
-                raise InfraError(f"this kernel does not hold the worker's lock ({refused}); use --sandbox docker")
-            self.about = about
-        return self.about
-
-    def ask(self, header: Mapping[str, Any], body: bytes, *, until: float, max_body: int) -> Frame:
-        """Send one request and read its answer. Raises Gone, Late or Malformed."""
-        self.link.write(memoryview(encode(header, len(body))), until)
-        self.link.write(memoryview(body), until)
-        return self._read(until, max_body=max_body)
-
-    def _read(self, until: float, *, max_body: int) -> Frame:
-        header_size, body_size = sizes(bytes(self._exactly(PREFIX.size, until)), max_body=max_body)
-        header = parse_header(bytes(self._exactly(header_size, until)))
-        return Frame(header=header, body=self._exactly(body_size, until))
-
-    def _exactly(self, size: int, until: float) -> memoryview:
-        data, filled = memoryview(bytearray(size)), 0
-        while filled < size:
-            part = self.link.read(size - filled, until)
-            data[filled : filled + len(part)] = part
-            filled += len(part)
-        return data
-
-    def kill(self) -> None:
-        """End the jail; harmless when repeated."""
-        self._finish()
-
-
-def _end(host: int, link: Link, shared: SharedFile | None) -> None:
-    if os.getpid() != host:  # a fork of the host collects its copy; the jail is not its own
-        return
-    link.kill()
-    if shared is not None:
-        shared.close()
 
 
 def arrays_of(call: Call) -> tuple[dict[str, Array], Expected]:
@@ -110,13 +48,13 @@ class JailedService:
     Not for two threads at once.
     """
 
-    def __init__(self, program: RewardProgram, start: Callable[[int], Worker], *, memory: int) -> None:
-        """``start(hash_seed)`` makes a jail; ``memory``: bytes that a program may use besides its inputs.
+    def __init__(self, program: RewardProgram, pool: Pool, *, memory: int) -> None:
+        """``memory``: bytes that a program may use besides its inputs.
 
         Raises CandidateError where the program does not compile or fails at its top level, or InfraError.
         """
         self.program = program
-        self._start, self._memory = start, memory
+        self._pool, self._memory = pool, memory
         self._workers: dict[int, Worker] = {}
         self._open = True
         try:
@@ -138,14 +76,21 @@ class JailedService:
     def _ask(self, op: str, arrays: dict[str, Array], expected: Expected, salt: int, deadline: float) -> Frame:
         for _ in range(2):
             with contextlib.suppress(Gone):
-                return self._attempt(op, arrays, expected, salt, deadline)
+                worker = self._worker(salt % HASH_SEEDS)
+                with self._pool.turn():
+                    return self._attempt(worker, op, arrays, expected, salt, deadline)
         raise InfraError("the sandbox's worker died twice during one call")
 
-    def _attempt(self, op: str, arrays: dict[str, Array], expected: Expected, salt: int, deadline: float) -> Frame:
-        seed = salt % HASH_SEEDS
-        worker = self._workers.get(seed) or self._start(seed)
-        self._workers[seed] = worker
-        worker.await_ready()
+    def _worker(self, seed: int) -> Worker:
+        """The program's own worker with this hash seed, ready. Raises InfraError."""
+        if seed not in self._workers:
+            self._workers[seed] = self._pool.worker(seed)
+        self._workers[seed].await_ready()
+        return self._workers[seed]
+
+    def _attempt(
+        self, worker: Worker, op: str, arrays: dict[str, Array], expected: Expected, salt: int, deadline: float
+    ) -> Frame:
         began = time.monotonic()
         layout = lay_out(arrays)
         if worker.shared is not None:
@@ -162,7 +107,7 @@ class JailedService:
             frame = worker.ask(header, body, until=until, max_body=expected.limit)
             left = read_end(frame, deadline)
         except (Gone, Late, Malformed) as error:
-            del self._workers[seed]
+            del self._workers[salt % HASH_SEEDS]
             worker.kill()
             if isinstance(error, Late):
                 raise failure("timeout", "deadline", f"no answer within {deadline:g} s") from error

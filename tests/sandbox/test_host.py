@@ -14,9 +14,11 @@ import sandbox.wire
 from sandbox.answers import Expected
 from sandbox.errors import CandidateError, InfraError
 from sandbox.frames import encode
-from sandbox.host import JailedService, Worker
+from sandbox.host import JailedService
 from sandbox.link import PipeLink
+from sandbox.pool import Pool
 from sandbox.program import RewardProgram
+from sandbox.started import Worker
 from tests.sandbox.canaries import example_call
 
 WIRE = Path(sandbox.wire.__file__)
@@ -52,7 +54,7 @@ def liar(script: str) -> Callable[[int], Worker]:
 
 def asked(script: str, deadline: float = 5.0) -> BaseException | None:
     """What comes of a call to a fake worker."""
-    with JailedService(RewardProgram("fake"), liar(script), memory=0) as service:
+    with JailedService(RewardProgram("fake"), Pool(liar(script), ahead=0), memory=0) as service:
         try:
             service.evaluate(CALL, deadline=deadline)
         except (CandidateError, InfraError) as error:
@@ -131,7 +133,7 @@ def test_a_worker_that_dies_is_started_once_more_and_never_blamed_on_the_program
         starts.append(hash_seed)
         return begin(hash_seed)
 
-    with JailedService(RewardProgram("fake"), counted, memory=0) as service, pytest.raises(InfraError):
+    with JailedService(RewardProgram("fake"), Pool(counted, ahead=0), memory=0) as service, pytest.raises(InfraError):
         service.evaluate(CALL)
     assert len(starts) == 2
 

@@ -16,11 +16,13 @@ import pytest
 
 from sandbox.bootstrap import FLAGS, STARTER, environment, first_message
 from sandbox.errors import CandidateError
-from sandbox.host import JailedService, Worker
+from sandbox.host import JailedService
 from sandbox.link import PipeLink
 from sandbox.lock import COMPUTE, compute_filter
+from sandbox.pool import Pool
 from sandbox.program import RewardProgram
 from sandbox.service import Answer
+from sandbox.started import Worker
 from tests.attacks.corpus import ATTACKS, PRELOAD, PRELUDE, Attack
 from tests.sandbox.canaries import Canaries, example_call, watching
 
@@ -52,7 +54,7 @@ def unjailed() -> Iterator[JailedService]:
         worker.link.write(memoryview(first_message("sandbox.zygote", options)), time.monotonic() + 30)
         return worker
 
-    with JailedService(BENIGN, start, memory=256 << 20) as service:
+    with JailedService(BENIGN, Pool(start, ahead=0), memory=256 << 20) as service:
         yield service
 
 

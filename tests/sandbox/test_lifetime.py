@@ -118,7 +118,7 @@ from tests.sandbox.test_lifetime import CHOOSY
 sandbox = choose(sys.argv[1])
 service = sandbox.serve(RewardProgram(CHOOSY))
 if sandbox.name == "docker":
-    sandbox._spare.result()
+    sandbox.pool.warm()
 service.evaluate(example_call(rows=5))
 print("ready", flush=True)
 service.evaluate(example_call(rows=4), deadline=600.0)

@@ -12,6 +12,7 @@ import pytest
 from sandbox.container import DockerSandbox
 from sandbox.errors import CandidateError, Violation
 from sandbox.host import JailedService
+from sandbox.pool import Pool
 from sandbox.program import Form, RewardProgram
 from sandbox.service import Answer, Call, Sandbox
 from tests.sandbox.canaries import example_call
@@ -243,7 +244,9 @@ def test_arrays_go_through_stdin_where_the_daemon_can_mount_no_file() -> None:
     remote = DockerSandbox()
     remote._mounts = False
     call = example_call(rows=512, steps=8, width=26)
-    with JailedService(RewardProgram(reward("{'r': state['x'][:, 25]}")), remote._launch, memory=1 << 28) as service:
+    with JailedService(
+        RewardProgram(reward("{'r': state['x'][:, 25]}")), Pool(remote._launch), memory=1 << 28
+    ) as service:
         found = service.evaluate(call)
         assert service._workers[0].shared is None
     np.testing.assert_array_equal(found.components["r"], call.state["x"][..., 25])
