@@ -63,8 +63,12 @@ class Verification:
 class Verifier:
     """Checks programs of one task. What the checks need of the task is recorded once, on first use."""
 
-    def __init__(self, task: TaskSpec, sandbox: Sandbox, *, seed: int = 0, with_gate: bool = True) -> None:
+    def __init__(
+        self, task: TaskSpec, sandbox: Sandbox, *, learners: int = 1, seed: int = 0, with_gate: bool = True
+    ) -> None:
+        """``learners`` will share a program in training; ``seed``: of the recorded play."""
         self.task = task
+        self._training = (task.ppo.steps, task.ppo.envs * learners)
         self.sandbox = sandbox
         self._seed = seed
         self._with_gate = with_gate
@@ -92,7 +96,7 @@ class Verifier:
         played, samples = self.recorded()
         try:
             with JailedReward(self.sandbox, program) as reward:
-                probed = probes.probe(reward.service, {k: call(v) for k, v in samples.items()})
+                probed = probes.probe(reward.service, {k: call(v) for k, v in samples.items()}, training=self._training)
                 if not probed.ok:
                     return self._verdict(program, probed.violations, probed)
                 if program.form == "latent":

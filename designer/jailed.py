@@ -10,7 +10,8 @@ import numpy as np
 from envs.episode import Fields, Transitions
 from sandbox.errors import CandidateError
 from sandbox.program import RewardProgram
-from sandbox.service import Call, RewardService, Sandbox
+from sandbox.rowwise import recheck
+from sandbox.service import Answer, Call, RewardService, Sandbox
 from training.reward import RewardAnswer, RewardFailure
 
 
@@ -25,19 +26,32 @@ def call(transitions: Transitions, memory: Fields | None = None) -> Call:
     )
 
 
+RECHECKS = 16
+"""One call in so many, chosen by chance, is checked by asking for some of its rows again."""
+
+
 class JailedReward:
-    """A ``training.reward.RewardFunction`` whose numbers come out of a jail. Close it, or use ``with``."""
+    """A ``training.reward.RewardFunction`` whose numbers come out of a jail. Close it, or use ``with``.
+
+    The first answer and others at random are checked again: a program that kept the rules while it was probed and
+    breaks them in training is found out.
+    """
 
     def __init__(self, sandbox: Sandbox, program: RewardProgram, *, deadline: float = 10.0) -> None:
         self.program = program
+        self._checked = False
+        # Seeded by the system: nothing that a program knows tells when it is checked.
+        self._chance = np.random.default_rng()
         self.service: RewardService = sandbox.serve(program)
         self._deadline = deadline
         self._memory: Fields | None = None
 
     def __call__(self, transitions: Transitions) -> RewardAnswer:
         """Components and potentials; a program that fails raises ``RewardFailure`` with the reason."""
+        asked = call(transitions, self._memory)
         try:
-            answer = self.service.evaluate(call(transitions, self._memory), deadline=self._deadline)
+            answer = self.service.evaluate(asked, deadline=self._deadline)
+            self._check_again(asked, answer)
         except CandidateError as error:
             violation = error.violation
             raise RewardFailure(f"{violation.kind}: {violation.message}") from error
@@ -45,6 +59,15 @@ class JailedReward:
         return RewardAnswer(
             components=answer.components, potential=answer.potential, next_potential=answer.next_potential
         )
+
+    def _check_again(self, asked: Call, answer: Answer) -> None:
+        """Raises ``CandidateError`` where the same rows are paid otherwise in another batch."""
+        if self._checked and self._chance.integers(RECHECKS):
+            return
+        self._checked = True
+        found = recheck(self.service, asked, answer, self._chance, deadline=self._deadline)
+        if found is not None:
+            raise CandidateError(found)
 
     def restart(self) -> None:
         """Forget all memory."""

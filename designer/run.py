@@ -63,7 +63,7 @@ class Run:
         sandbox = choose(settings.sandbox, runtime=settings.sandbox_runtime)
         budget = Budget(settings.caps, store)
         store.event("opened", task=task.id, sandbox=sandbox.name, layers=list(sandbox.layers))
-        verifier = Verifier(task, sandbox, seed=settings.seed)
+        verifier = Verifier(task, sandbox, learners=settings.seeds, seed=settings.seed)
         agents = Agents(Models(settings, store, budget), store)
         trainings = Trainings(task, settings, store, budget, sandbox, watch)
         loop = Loop(task=task, settings=settings, store=store, budget=budget, agents=agents, trainings=trainings)

@@ -33,7 +33,7 @@ def train_file(
     device = device_of(settings.device)
     sandbox = choose(sandbox_name)
     console.print(f"sandbox {sandbox.describe()}", highlight=False)
-    found = Verifier(task, sandbox, seed=settings.seed).verify(program)
+    found = Verifier(task, sandbox, learners=settings.seeds, seed=settings.seed).verify(program)
     fatal = [v for v in found.violations if v.stage != "audit"]
     if fatal:
         raise CandidateError(fatal[0])

@@ -16,7 +16,7 @@ import numpy as np
 from sandbox.batches import flat, folded, join, outputs
 from sandbox.errors import CandidateError, Violation
 from sandbox.measures import Stats, collinear, describe, effective_rank, gather, milliseconds, sensitivity, statistics
-from sandbox.rowwise import Reasking, violation
+from sandbox.rowwise import BATCH_SIZES, Reasking, violation
 from sandbox.service import Answer, Array, Call, RewardService
 
 LARGE = 1e4
@@ -60,10 +60,18 @@ class ProbeReport:
         return dataclasses.asdict(self)
 
 
-def probe(service: RewardService, samples: Mapping[str, Call], *, seed: int = 0, deadline: float = 10.0) -> ProbeReport:
+def probe(
+    service: RewardService,
+    samples: Mapping[str, Call],
+    *,
+    training: tuple[int, int] | None = None,
+    seed: int = 0,
+    deadline: float = 10.0,
+) -> ProbeReport:
     """Ask a program about ``samples`` (origin -> transitions) in every way that must not matter.
 
-    All samples have the same fields. ``seed`` chooses rows and permutations; ``deadline`` is in seconds a call.
+    All samples have the same fields. ``training``: steps and rows of a call in training, tried beside the other
+    batch sizes; ``seed`` chooses rows and permutations; ``deadline`` is in seconds a call.
     Raises ``InfraError``; what is wrong with the program is in the report. Some 20 calls.
     """
     answers, violations = _first_answers(service, samples, deadline)
@@ -74,7 +82,10 @@ def probe(service: RewardService, samples: Mapping[str, Call], *, seed: int = 0,
     has_memory = any(answer.memory is not None for answer in answers.values())
     rng = np.random.default_rng(seed)
     call = _longest(samples) if has_memory else join([flat(sample) for sample in samples.values()])
-    again = Reasking(service=service, call=call, deadline=deadline, rng=rng)
+    sizes: tuple[int, ...] = BATCH_SIZES
+    if training is not None:
+        sizes += (training[1] if has_memory else training[0] * training[1],)
+    again = Reasking(service=service, call=call, deadline=deadline, rng=rng, sizes=sizes)
     violations = [*_mutated(answers), *again.check(has_memory)]
     if has_memory and not violations:
         # A reward with memory may pay from the second step on only.

@@ -10,11 +10,14 @@ import numpy as np
 
 from sandbox.batches import outputs, steps, take
 from sandbox.errors import CandidateError, Kind, Violation
+from sandbox.pool import HASH_SEEDS
 from sandbox.service import Answer, Array, Call, RewardService
 
 BATCH_SIZES = (1, 7, 64, 1000)
 SINGLES = 6
 """How many rows are asked one by one."""
+RECHECKED = 8
+"""At most one row in so many is asked for again while training."""
 RELATIVE, ABSOLUTE = 1e-5, 1e-6
 """Tolerance between two batches of the same rows: kernels for other lengths may round otherwise."""
 _ROWWISE = (
@@ -36,6 +39,7 @@ class Reasking:
     call: Call
     deadline: float
     rng: np.random.Generator
+    sizes: tuple[int, ...] = BATCH_SIZES
 
     def check(self, has_memory: bool) -> list[Violation]:
         """The first violation: what fails one check proves nothing in the next. Raises InfraError."""
@@ -74,7 +78,7 @@ class Reasking:
 
     def _sizes(self, base: Answer) -> Violation | None:
         available = self.call.ended.shape[1]
-        for size in BATCH_SIZES:
+        for size in self.sizes:
             for _ in range(SINGLES if size == 1 else 1):
                 rows = self.rng.permutation(max(size, available))[:size] % available
                 where = f"in a batch of {size} row{'s' if size > 1 else ''} instead of {available}"
@@ -122,6 +126,24 @@ class Reasking:
         advice = "Keep all that is remembered in the dict that init_memory makes, and return it."
         message = f"{text} when a rollout was asked for in two halves, the memory handed over. {advice}"
         return violation("invalid", "memory_carry", message) if text else None
+
+
+def recheck(
+    service: RewardService, call: Call, answer: Answer, rng: np.random.Generator, *, deadline: float
+) -> Violation | None:
+    """Ask again for some rows of a call that was answered, in another order, batch size and salt, and compare.
+
+    For moments that a program cannot foresee: one that keeps the rules only in the batches of the probes is found
+    out here. Raises CandidateError or InfraError.
+    """
+    count = call.ended.shape[1]
+    rows = rng.permutation(count)[: rng.integers(1, max(2, count // RECHECKED))]
+    memory = None if call.memory is None else {name: array[rows] for name, array in call.memory.items()}
+    some = dataclasses.replace(take(call, rows), memory=memory)
+    again = service.evaluate(some, salt=HASH_SEEDS * int(rng.integers(1, 1 << 30)), deadline=deadline)
+    text = _difference({name: values[:, rows] for name, values in outputs(answer).items()}, outputs(again))
+    where = f"when {len(rows)} of the {count} rows of a rollout were asked for again by themselves"
+    return violation("not_rowwise", "recheck", f"{text} {where}. {_ROWWISE} Use no randomness.") if text else None
 
 
 def _gap(one: Array, two: Array) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,17 +77,13 @@ def pay(
     reward = by_learner.transpose(1, 0, 2).astype(np.float32)
     spreads: list[dict[str, Spread]] = [{} for _ in learners]
     failures: dict[str, str] = {}
-    start = 0
-    for group in sharing:
+    asked = _ask_all(sharing, by_learner, transitions, gamma, task_weight)
+    for group, answer in zip(sharing, asked, strict=True):
         members = list(group.learners)
-        rows = slice(start, start + len(members) * envs)
-        start = rows.stop
-        try:
-            own = _rows(transitions, rows)
-            earned, named = _ask(group.reward, own, by_learner[:, members].reshape(steps, -1), gamma, task_weight)
-        except RewardFailure as failure:
-            failures.update({learners[p].arm: str(failure) for p in members})
+        if isinstance(answer, RewardFailure):
+            failures.update({learners[p].arm: str(answer) for p in members})
             continue
+        earned, named = answer
         reward[members] = _learner_first(earned, envs)
         for name, values in named.items():
             flat = _learner_first(values, envs).reshape(len(members), -1)
@@ -95,9 +92,31 @@ def pay(
     return Payment(reward=reward, components=tuple(spreads), failures=failures)
 
 
-def _ask(
-    reward: RewardFunction, transitions: Transitions, native: Array, gamma: float, task_weight: float
-) -> tuple[Array, dict[str, Array]]:
+Earned = tuple[Array, dict[str, Array]]
+"""What a group is paid in all, ``(T, R)``, and the same by component."""
+
+
+def _ask_all(
+    sharing: Sequence[Group], native: Array, transitions: Transitions | None, gamma: float, task_weight: float
+) -> list[Earned | RewardFailure]:
+    """Ask all groups at once: each waits for a jail of its own, and their jails compute side by side."""
+    steps, _, envs = native.shape
+
+    def ask(group: Group, first: int) -> Earned | RewardFailure:
+        own = _rows(transitions, slice(first, first + len(group.learners) * envs))
+        try:
+            return _ask(group.reward, own, native[:, list(group.learners)].reshape(steps, -1), gamma, task_weight)
+        except RewardFailure as failure:
+            return failure
+
+    firsts = np.cumsum([0, *(len(group.learners) * envs for group in sharing)])[:-1]
+    if len(sharing) < 2:
+        return [ask(group, 0) for group in sharing]
+    with ThreadPoolExecutor(len(sharing), thread_name_prefix="reward") as threads:
+        return list(threads.map(ask, sharing, map(int, firsts)))
+
+
+def _ask(reward: RewardFunction, transitions: Transitions, native: Array, gamma: float, task_weight: float) -> Earned:
     answer = reward(transitions)
     total = paid(answer, transitions, native, gamma=gamma, task_weight=task_weight)
     if total.shape != native.shape or not np.isfinite(total).all():

@@ -28,7 +28,8 @@ class RewardFunction(Protocol):
 
     One object serves the learners that share it, in one call a rollout: their rows lie side by side in ``R``,
     in the same order in every call of a training. Memory, where a program has any, is the object's own affair:
-    row ``r`` goes on from the previous call, and starts anew after a step that ended an episode.
+    row ``r`` goes on from the previous call, and starts anew after a step that ended an episode. Several objects
+    are asked at once, each in a thread of its own.
     """
 
     def __call__(self, transitions: Transitions) -> RewardAnswer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 
@@ -9,10 +10,11 @@ import numpy as np
 import pytest
 
 from sandbox.choose import choose
-from sandbox.errors import Violation
+from sandbox.errors import CandidateError, Violation
 from sandbox.measures import collinear, effective_rank
 from sandbox.probes import ProbeReport, probe
 from sandbox.program import Form, RewardProgram
+from sandbox.rowwise import recheck
 from sandbox.service import Call, Sandbox
 from tests.sandbox.honest_rewards import HONEST, Honest
 from tests.sandbox.samples import random_call
@@ -264,3 +266,53 @@ def test_a_report_is_json_and_repeats_itself(embedded: Sandbox) -> None:
         assert report.pop("milliseconds") > 0
         assert json.loads(json.dumps(report, allow_nan=False)) == json.loads(json.dumps(report))
     assert one == two
+
+
+KNOWS_ITS_PROBES = f"{ENTRY}\n    odd = 1.0 if len(action) == 96 else 0.0\n    return {{'r': state['x'] + odd}}\n"
+
+
+def test_the_batch_of_the_training_is_tried_too(embedded: Sandbox) -> None:
+    with embedded.serve(RewardProgram(KNOWS_ITS_PROBES)) as service:
+        assert probe(service, SAMPLES).ok, "no other batch has this size"
+        assert only(probe(service, SAMPLES, training=(8, 12))).rule == "batch_size"
+
+
+def test_rows_with_memory_are_tried_in_the_number_that_training_has(embedded: Sandbox) -> None:
+    source = (
+        f"{INIT}\n{MEMORY}\n    odd = 1.0 if len(action) == 96 else 0.0\n    return {{'r': state['x'] + odd}}, memory\n"
+    )
+    with embedded.serve(RewardProgram("import numpy as np\n" + source)) as service:
+        assert probe(service, SAMPLES, training=(12, 8)).ok
+        assert only(probe(service, SAMPLES, training=(12, 96))).rule == "batch_size"
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (f"{ENTRY}\n    return {{'r': state['x'] - state['x'].mean()}}", "not_rowwise"),
+        (f"{ENTRY}\n    return {{'r': np.arange(len(action)) / 7.0}}", "not_rowwise"),
+        (f"{ENTRY}\n    return {{'r': np.random.rand(len(action))}}", "not_rowwise"),
+        (f"{ENTRY}\n    return {{'r': state['x'] if len(action) > 99 else np.zeros(3)}}", "invalid"),
+    ],
+)
+def test_a_call_of_the_training_is_asked_for_again(embedded: Sandbox, body: str, kind: str) -> None:
+    call = random_call(FIELDS, 8, 40, seed=3)
+    with embedded.serve(RewardProgram(f"import numpy as np\n{body}\n")) as service:
+        answer = service.evaluate(call)
+        try:
+            found = recheck(service, call, answer, np.random.default_rng(0), deadline=5.0)
+        except CandidateError as error:
+            found = error.violation
+    assert found is not None and found.kind == kind
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_an_honest_reward_stands_up_to_it_with_and_without_memory(name: str, embedded: Sandbox) -> None:
+    honest = HONEST[name]
+    call = random_call(honest, 12, 20, seed=4)
+    with embedded.serve(RewardProgram(honest.source, honest.form)) as service:
+        first = service.evaluate(call)
+        for seed in range(3):
+            later = dataclasses.replace(call, memory=first.memory)
+            answer = service.evaluate(later)
+            assert recheck(service, later, answer, np.random.default_rng(seed), deadline=5.0) is None

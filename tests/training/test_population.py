@@ -1,6 +1,7 @@
 """A learner is the same learner alone and in any company, and its reward is its own affair."""
 
 import dataclasses
+import threading
 
 import numpy as np
 import pytest
@@ -121,6 +122,23 @@ def test_learners_that_share_a_reward_are_asked_in_one_call_with_their_own_rows(
         assert np.array_equal(before[1:][goes_on], after[:-1][goes_on])
         assert ended.any()
         assert not np.array_equal(before[1:][~goes_on], after[:-1][~goes_on])
+
+
+def test_several_rewards_are_asked_at_once():
+    meet = threading.Barrier(3, timeout=20)
+
+    class Waits(Scripted):
+        def __call__(self, transitions):
+            meet.wait()  # broken unless all three are being asked
+            return super().__call__(transitions)
+
+    rewards = [Waits(0.1), Waits(0.2), Waits(0.3)]
+    together = run(task("cartpole"), [Learner(arm=str(i), seed=i, reward=r) for i, r in enumerate(rewards)])
+    alone = [
+        run(task("cartpole"), [Learner(arm=str(i), seed=i, reward=Scripted(r.pay))]) for i, r in enumerate(rewards)
+    ]
+    for one, (other,) in zip(together, alone, strict=True):
+        same(one, other)
 
 
 def test_a_failed_reward_ends_its_arm_alone_and_says_why():

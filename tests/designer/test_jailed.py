@@ -1,0 +1,92 @@
+"""The bridge between trainer and jail: what crosses it, and programs that change their ways in training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from designer.jailed import RECHECKS, JailedReward
+from envs.episode import Transitions
+from sandbox.choose import choose
+from sandbox.program import RewardProgram
+from sandbox.service import Sandbox
+from training.reward import RewardFailure
+
+HEADER = "import numpy as np\n"
+PLAIN = "def compute_reward(state, action, next_state):\n    return {'r': next_state['x'] - state['x']}\n"
+COUNTING = """
+def init_memory(batch_size):
+    return {"n": np.zeros(batch_size)}
+
+def compute_reward(state, action, next_state, memory):
+    return {"n": memory["n"] * 1.0}, {"n": memory["n"] + 1}
+"""
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    yield choose("embedded")
+
+
+def rollout(seed: int, steps: int = 6, rows: int = 40) -> Transitions:
+    draw = np.random.default_rng(seed)
+    ended = draw.random((2, steps, rows)) < 0.05
+    return Transitions(
+        state={"x": draw.normal(size=(steps, rows)).astype(np.float32)},
+        action=draw.integers(0, 3, (steps, rows)),
+        next_state={"x": draw.normal(size=(steps, rows)).astype(np.float32)},
+        terminated=ended[0],
+        truncated=ended[1] & ~ended[0],
+    )
+
+
+def test_rollouts_are_answered_and_memory_goes_on_until_a_restart(sandbox: Sandbox) -> None:
+    with JailedReward(sandbox, RewardProgram(HEADER + PLAIN)) as reward:
+        for seed in range(2 * RECHECKS):
+            given = rollout(seed)
+            np.testing.assert_array_equal(reward(given).components["r"], given.next_state["x"] - given.state["x"])
+    quiet = Transitions(
+        state=rollout(0).state,
+        action=rollout(0).action,
+        next_state=rollout(0).next_state,
+        terminated=np.zeros((6, 40), bool),
+        truncated=np.zeros((6, 40), bool),
+    )
+    with JailedReward(sandbox, RewardProgram(HEADER + COUNTING)) as reward:
+        assert [float(reward(quiet).components["n"][0, 0]) for _ in range(3)] == [0, 6, 12]
+        reward.restart()
+        assert float(reward(quiet).components["n"][0, 0]) == 0
+
+
+def test_a_program_that_fails_is_the_arms_failure(sandbox: Sandbox) -> None:
+    fails = HEADER + "def compute_reward(state, action, next_state):\n    return {'r': 1 / 0}\n"
+    with JailedReward(sandbox, RewardProgram(fails)) as reward, pytest.raises(RewardFailure, match="ZeroDivision"):
+        reward(rollout(0))
+
+
+@pytest.mark.parametrize("paid", ["np.arange(len(action)) / 9.0", "state['x'] - state['x'].mean()", "np.ones(240)"])
+def test_a_program_that_cheats_only_in_the_batches_of_the_training_is_found(sandbox: Sandbox, paid: str) -> None:
+    """It keeps to the rules in every other number of rows, those of the probes among them."""
+    source = (
+        f"{HEADER}def compute_reward(state, action, next_state):\n"
+        f"    return {{'r': {paid} if len(action) == 240 else state['x']}}\n"
+    )
+    with JailedReward(sandbox, RewardProgram(source)) as reward:
+        reward(rollout(0, rows=30))
+        with pytest.raises(RewardFailure, match="by themselves"):
+            for seed in range(40 * RECHECKS):
+                reward(rollout(seed))
+
+
+def test_a_program_that_begins_to_cheat_later_is_found_by_chance(sandbox: Sandbox) -> None:
+    """Nothing tells a program which call is checked: what it does in all of them shows in the end."""
+    source = (
+        f"{HEADER}def compute_reward(state, action, next_state):\n"
+        "    late = state['x'].max() > 2.9\n"
+        "    return {'r': state['x'] + (np.arange(len(action)) if late else 0.0)}\n"
+    )
+    with JailedReward(sandbox, RewardProgram(source)) as reward, pytest.raises(RewardFailure, match="not_rowwise"):
+        for seed in range(400):
+            reward(rollout(seed))
