@@ -151,7 +151,8 @@ def memory_of(said: Any, rows: int) -> Remembered:
             raise Malformed("an array of the program's memory has a bad size")
         count = np.dtype(dtype).itemsize
         for size in shape:
-            count *= size
+            # A size of zero must not hide others whose product no array can have.
+            count *= max(size, 1)
         total += count
         parts.append((name, dtype, tuple(shape)))
     if total > MAX_MEMORY_BYTES or len({name for name, _, _ in parts}) != len(parts):

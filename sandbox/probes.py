@@ -89,7 +89,13 @@ def probe(
     violations = [*_mutated(answers), *again.check(has_memory)]
     if has_memory and not violations:
         # A reward with memory may pay from the second step on only.
-        answers["steps in a row"] = service.evaluate(call, deadline=deadline)
+        try:
+            answers["steps in a row"] = service.evaluate(call, deadline=deadline)
+        except CandidateError as error:
+            return ProbeReport(ok=False, violations=(error.violation,))
+        violations = _same_names(answers)
+        if violations:
+            return ProbeReport(ok=False, violations=tuple(violations))
     violations += _worthless(service, answers)
     if any(v.kind in ("exception", "timeout", "memory", "killed") for v in violations):
         return _report(service, answers, violations)

@@ -8,10 +8,11 @@ import weakref
 from collections.abc import Mapping
 from typing import Any
 
+from sandbox.answers import failure
 from sandbox.errors import InfraError
 from sandbox.frames import Frame, Malformed, encode, parse_header, sizes
 from sandbox.link import Gone, Late, Link, SharedFile
-from sandbox.wire import PREFIX
+from sandbox.wire import MAX_REQUEST_HEADER, PREFIX
 
 START_SECONDS = 60.0
 """How long a worker may take to import numpy and prove its lock."""
@@ -42,8 +43,11 @@ class Worker:
         return self.about
 
     def ask(self, header: Mapping[str, Any], body: bytes, *, until: float, max_body: int) -> Frame:
-        """Send one request and read its answer. Raises Gone, Late or Malformed."""
-        self.link.write(memoryview(encode(header, len(body))), until)
+        """Send one request and read its answer. Raises Gone, Late, Malformed, or CandidateError for a huge source."""
+        text = encode(header, len(body))
+        if len(text) > PREFIX.size + MAX_REQUEST_HEADER:
+            raise failure("setup", "size", f"the source is too long: a call holds {MAX_REQUEST_HEADER} bytes")
+        self.link.write(memoryview(text), until)
         self.link.write(memoryview(body), until)
         return self._read(until, max_body=max_body)
 

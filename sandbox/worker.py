@@ -174,7 +174,7 @@ def load(source: str, entry: str) -> Arrays:
     """
     try:
         code = compile(source, PROGRAM_FILE, "exec", dont_inherit=True)
-    except (SyntaxError, ValueError, RecursionError, OverflowError) as error:
+    except (SyntaxError, ValueError, RecursionError, OverflowError, MemoryError) as error:
         raise Fault("setup", "compile", f"{type(error).__name__}: {error}") from error
     names: Arrays = {"__name__": "reward_program", "__builtins__": __builtins__}
     exec(code, names)

@@ -36,7 +36,7 @@ HIGH_FD = 10
 SELF_TEST_MEMORY = 256 << 20
 
 
-def collect(pid: int, answer: int, seconds: float, limit: int) -> tuple[str, int, list[bytes]]:
+def collect(pid: int, answer: int, seconds: float, limit: int) -> tuple[str, int, bytearray]:
     """How the child ended, its exit status or signal, and what it wrote to ``answer`` (``limit`` bytes at most).
 
     Ends are ``exit``, ``signal``, ``deadline``, ``output_limit`` and ``host`` (nobody is left to answer).
@@ -45,18 +45,18 @@ def collect(pid: int, answer: int, seconds: float, limit: int) -> tuple[str, int
     poll = select.poll()
     poll.register(answer, select.POLLIN)
     poll.register(0, 0)  # only the hang-up of a host that is gone
-    chunks: list[bytes] = []
-    room, end, status, talking = limit, "", 0, True
+    # One block: a child that writes byte by byte must not cost an object for each.
+    said = bytearray()
+    end, status, talking = "", 0, True
     while not end:
         left = max(0.0, deadline - time.monotonic())
         ready = dict(poll.poll(left * 1000 if talking else min(1.0, left * 1000)))
         if 0 in ready:
             end = "host"
         elif answer in ready:
-            data = os.read(answer, min(CHUNK, room + 1))
-            room -= len(data)
-            chunks.append(data)
-            end = "output_limit" if room < 0 else ""
+            data = os.read(answer, min(CHUNK, limit + 1 - len(said)))
+            said += data
+            end = "output_limit" if len(said) > limit else ""
             if not data:
                 poll.unregister(answer)
                 talking = False
@@ -68,9 +68,9 @@ def collect(pid: int, answer: int, seconds: float, limit: int) -> tuple[str, int
     if end != "ended":
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-        return end, 0, []
+        return end, 0, bytearray()
     code = os.waitstatus_to_exitcode(status)
-    return ("exit", code, chunks) if code >= 0 else ("signal", -code, [])
+    return ("exit", code, said) if code >= 0 else ("signal", -code, bytearray())
 
 
 def sweep() -> None:
@@ -120,12 +120,12 @@ def serve(base: int, inputs: int | None, null: int, layers: list[str], missing: 
         if pid == 0:
             child(request, body, inputs, answer, null)
         os.close(answer)
-        end, code, chunks = collect(pid, receive, request["seconds"], request["limit"])
+        end, code, said = collect(pid, receive, request["seconds"], request["limit"])
         os.close(receive)
         sweep()
         if end == "host":
             return
-        write_frame(1, {"end": end, "code": code}, chunks)
+        write_frame(1, {"end": end, "code": code}, [said])
 
 
 def main(options: dict[str, Any]) -> None:

@@ -90,9 +90,9 @@ class Canaries:
 
     def leaked(self, answer: Answer | None, message: str) -> bool:
         """Whether the secret came out as reward or in words."""
-        columns = answer.components.values() if answer else ()
-        told = b"".join(np.clip(column, 0, 255).astype(np.uint8).tobytes() for column in columns)
-        told += message.encode()
+        components = answer.components if answer else {}
+        told = b"".join(np.clip(column, 0, 255).astype(np.uint8).tobytes() for column in components.values())
+        told += " ".join([message, *components]).encode()
         return self.marker.encode() in told or self.win.encode() in told
 
 

@@ -1,21 +1,32 @@
-"""Every hostile program, with no gate before it: contained by the jail, rightly named, without after-effect."""
+"""Every hostile program, with no gate before it: contained by the jail, rightly named, without after-effect.
+
+What the gate says of them is in ``test_gate.py``; here the probes refuse those that answer with harmless numbers.
+"""
 
 from __future__ import annotations
 
+import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
-from sandbox.errors import CandidateError
+from sandbox.errors import KINDS, CandidateError
+from sandbox.frames import lay_out
+from sandbox.host import JailedService, arrays_of
+from sandbox.link import inline
+from sandbox.probes import probe
 from sandbox.program import RewardProgram
 from sandbox.service import Answer, RewardService, Sandbox
+from tests.attacks.attack import FAMILIES
 from tests.attacks.corpus import ATTACKS, PRELUDE, Attack
 from tests.sandbox.canaries import Canaries, example_call, watching
 
 DEADLINE = 0.6
 CALL = example_call()
+SAMPLES = {"random": example_call(rows=20, steps=12, seed=1), "goal": example_call(rows=8, steps=12, seed=2)}
 BENIGN = RewardProgram(PRELUDE + "def compute_reward(s, a, n):\n    return {'r': np.sin(n['x']).sum(axis=1)}\n")
 EXPECTED = np.sin(CALL.next_state["x"]).sum(axis=2)
 
@@ -46,18 +57,58 @@ def outcome(service: RewardService, source: str) -> tuple[str, str, Answer | Non
     return "ok", "", answer
 
 
+def shared_bytes(service: RewardService) -> list[bytes]:
+    """What each jail's shared file holds now, to its end."""
+    assert isinstance(service, JailedService)
+    files = [worker.shared.fd for worker in service._workers.values() if worker.shared is not None]
+    return [os.pread(fd, 1 << 20, 0) for fd in files]
+
+
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.id)
 def test_an_attack_is_contained(attack: Attack, service: RewardService, canaries: Canaries) -> None:
-    before = {name: array.tobytes() for name, array in CALL.state.items()}
+    arrays, _ = arrays_of(CALL)
+    before = inline(lay_out(arrays), arrays)
     began = time.monotonic()
     kind, message, answer = outcome(service, canaries.fill(attack.source))
     taken = time.monotonic() - began
     assert kind in attack.allowed, message
     assert not canaries.leaked(answer, message)
     assert canaries.touched() == []
-    assert {name: array.tobytes() for name, array in CALL.state.items()} == before
+    assert inline(lay_out(arrays), arrays) == before, "the caller's arrays"
+    assert set(shared_bytes(service)) <= {before}, "the bytes that the host shares with the jail"
     assert taken < DEADLINE + 0.15
     np.testing.assert_array_equal(service.evaluate(CALL).components["r"], EXPECTED)
+
+
+@pytest.mark.parametrize("attack", [a for a in ATTACKS if a.probe], ids=lambda attack: attack.id)
+def test_the_probes_refuse_what_answers_with_harmless_numbers(
+    attack: Attack, service: RewardService, canaries: Canaries
+) -> None:
+    service.program = RewardProgram(canaries.fill(attack.source))
+    try:
+        report = probe(service, SAMPLES, deadline=5.0)
+    finally:
+        service.program = BENIGN
+    assert attack.probe in {violation.rule for violation in report.violations}, report.violations
+    assert {violation.stage for violation in report.violations} == {"probe"}
+    assert canaries.touched() == []
+
+
+def test_the_corpus_has_eight_families_and_names_each_attack_once() -> None:
+    families = Counter(attack.family for attack in ATTACKS)
+    assert len(set(FAMILIES.values())) == 8
+    assert set(families) == set(FAMILIES.values())
+    assert min(families.values()) >= 20
+    assert len(ATTACKS) >= 130
+    assert max(Counter(attack.id for attack in ATTACKS).values()) == 1
+    assert max(Counter(attack.source for attack in ATTACKS).values()) == 1
+    assert {kind for attack in ATTACKS for kind in attack.allowed} <= {"ok", *KINDS} - {"worker_died", "rejected"}
+
+
+def test_an_attack_that_may_answer_is_refused_by_the_gate_or_a_probe_or_is_harmless() -> None:
+    harmless = {"exf-lowbits", "val-negative-zero", "val-bool"}
+    free = {a.id for a in ATTACKS if "ok" in a.allowed and not a.gate and not a.probe}
+    assert free == harmless
 
 
 def test_canaries_do_sing(canaries: Canaries) -> None:
@@ -69,3 +120,10 @@ def test_canaries_do_sing(canaries: Canaries) -> None:
         pass
     assert sorted(canaries.touched()) == ["reached tcp", "wrote probe"]
     (canaries.folder / "probe").unlink()
+    told = np.frombuffer(canaries.marker.encode(), np.uint8).astype(np.float32)
+    paid = Answer(components={"leak": told}, potential=None, next_potential=None, memory=None)
+    named = Answer(components={canaries.marker: told * 0}, potential=None, next_potential=None, memory=None)
+    assert canaries.leaked(paid, "")
+    assert canaries.leaked(named, "")
+    assert canaries.leaked(None, f"no such file: {canaries.marker}")
+    assert not canaries.leaked(None, "no such file")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 import sys
 import time
 import warnings
@@ -16,7 +15,8 @@ from hypothesis import strategies as st
 from sandbox import allowed
 from sandbox.errors import KINDS
 from sandbox.gate import GateReport, check
-from tests.attacks.corpus import ATTACKS, PRELUDE, Attack
+from tests.attacks.attack import STAND_IN
+from tests.attacks.corpus import ATTACKS, Attack
 from tests.sandbox.honest_rewards import HONEST
 from tests.sandbox.hostile_programs import HOSTILE
 
@@ -283,17 +283,20 @@ def test_the_allow_list_holds_no_function_that_reads_writes_or_draws() -> None:
         assert not [path for path in allowed.NUMPY if word in path]
 
 
-LEGAL = {"res-many-components", "val-nan", "val-inf", "val-shape", "val-scalar", "val-string", "toctou-rowindex"}
-"""Attacks of the corpus that are honest in form: it takes the jail and the probes to find them."""
-
-
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.id)
-def test_the_attack_corpus_is_refused(attack: Attack) -> None:
-    harmless = "import numpy as np\ndef leak(data, rows):\n    return {'leak': data}\n"
-    source = re.sub("@[A-Z_]+@", "7", attack.source.replace(PRELUDE, harmless))
-    report = check(source)
-    assert report.ok == (attack.id in LEGAL), report.violations
-    assert "syntax" not in {v.rule for v in report.violations}
+def test_an_attack_is_refused_unless_its_form_is_honest(attack: Attack) -> None:
+    report = check(attack.for_gate())
+    assert report.ok == (not attack.gate), report.violations
+    for violation in report.violations:
+        assert (violation.stage, violation.kind) == ("gate", "rejected")
+        assert violation.rule
+        assert len(violation.message) > 20
+        # What is too large or too deep to be read has no line.
+        assert (violation.line or 0) > len(STAND_IN.splitlines()) or violation.rule in ("size", "depth")
+
+
+def test_four_of_five_attacks_are_refused_statically() -> None:
+    assert sum(attack.gate for attack in ATTACKS) >= 0.8 * len(ATTACKS)
 
 
 def sound(report: GateReport) -> None:

@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 CALL = example_call()
 BENIGN = RewardProgram(PRELUDE + "def compute_reward(s, a, n):\n    return {'r': n['x'][:, 0]}\n")
 # Without a process namespace of its own a signal to everybody would be stopped by the lock alone: tried last of all.
-ESCAPES = [a for a in ATTACKS if a.family in ("esc", "exf", "lib") and a.id != "exf-dockersock"]
+ESCAPES = [a for a in ATTACKS if a.family in ("escape", "exfiltration", "library") and a.id != "exf-dockersock"]
 
 
 @pytest.fixture(scope="module")

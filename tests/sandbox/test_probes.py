@@ -15,7 +15,7 @@ from sandbox.measures import collinear, effective_rank
 from sandbox.probes import ProbeReport, probe
 from sandbox.program import Form, RewardProgram
 from sandbox.rowwise import recheck
-from sandbox.service import Call, Sandbox
+from sandbox.service import Answer, Call, Sandbox
 from tests.sandbox.honest_rewards import HONEST, Honest
 from tests.sandbox.samples import random_call
 
@@ -118,6 +118,38 @@ def test_a_failure_names_the_sample_in_which_it_happens(embedded: Sandbox) -> No
     violation = only(probed(embedded, body, samples={"random": start, "goal": goal}))
     assert violation.rule == "finite"
     assert "in the sample 'goal'" in violation.message
+
+
+class Turncoat:
+    """A fake service whose program has memory, and answers otherwise in one of its calls."""
+
+    program = RewardProgram("fake")
+
+    def __init__(self, odd: int, fails: bool) -> None:
+        self.odd, self.fails, self.calls = odd, fails, 0
+
+    def evaluate(self, call: Call, *, salt: int = 0, deadline: float = 10.0) -> Answer:
+        self.calls += 1
+        if self.calls == self.odd and self.fails:
+            raise CandidateError(Violation(stage="sandbox", kind="exception", rule="ValueError", message="now"))
+        name = "other" if self.calls == self.odd else "r"
+        return Answer(components={name: call.next_state["x"]}, potential=None, next_potential=None, memory={})
+
+    def close(self) -> None:
+        return
+
+    def __enter__(self) -> Turncoat:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        return
+
+
+@pytest.mark.parametrize("odd", range(1, 30))
+@pytest.mark.parametrize("fails", [False, True])
+def test_one_odd_call_among_many_never_breaks_the_probes(odd: int, fails: bool) -> None:
+    report = probe(Turncoat(odd, fails), {"random": SAMPLES["random"]})
+    assert report.ok == (not report.violations)
 
 
 @pytest.mark.parametrize(
