@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.metadata
-import importlib.util
 import json
 import tempfile
 from collections.abc import Mapping
+from importlib.machinery import PathFinder
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -135,10 +135,11 @@ def _extractor(task: TaskSpec) -> tuple[bytes, str]:
         path = Path(envs.__file__).parent / "extractors" / f"{task.extractor}.py"
         return path.read_bytes(), "read_state"
     module, _, function = task.extractor.partition(":")
-    try:
-        spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError) as error:
-        raise UserError(f"cannot find the module {module!r} of --state {task.extractor}: {error}") from error
+    spec, folders = None, None
+    for part in module.split("."):
+        # Not importlib.util.find_spec, which imports the packages on the way.
+        spec = PathFinder.find_spec(part, folders)
+        folders = (spec.submodule_search_locations if spec else None) or []
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         raise UserError(f"cannot find the source of the module {module!r} of --state {task.extractor}")
     return Path(spec.origin).read_bytes(), function

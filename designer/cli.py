@@ -177,7 +177,7 @@ def show(run: RunPath, candidate: Annotated[str | None, tyro.conf.Positional] = 
         candidate: A candidate's id.
         as_json: Print JSON.
     """
-    from designer.run import task_of
+    from designer.run import recorded_task
     from designer.views import candidate_view, print_view, run_view
 
     store, settings = _opened(run)
@@ -189,7 +189,7 @@ def show(run: RunPath, candidate: Annotated[str | None, tyro.conf.Positional] = 
             told = {part: store.read_json(f"candidates/{candidate}/{part}.json") for part in parts}
             _print_json({"source": program.source, **told})
         else:
-            print_view(console, candidate_view(store, task_of(settings), candidate))
+            print_view(console, candidate_view(store, recorded_task(store, settings), candidate))
         return DONE
     card = _card(store, settings)
     if as_json:
@@ -202,11 +202,13 @@ def show(run: RunPath, candidate: Annotated[str | None, tyro.conf.Positional] = 
 def _card(store: RunStore, settings: DesignSettings) -> Json:
     """The scorecard, or what it would be if the run stopped now."""
     from designer.budget import Budget
-    from designer.run import task_of
+    from designer.run import recorded_task
     from designer.scorecard import scorecard
 
     found: Json | None = store.read_json("scorecard.json")
-    return found or scorecard(task_of(settings), settings, store, Budget(settings.caps, store), "not finished")
+    return found or scorecard(
+        recorded_task(store, settings), settings, store, Budget(settings.caps, store), "not finished"
+    )
 
 
 @app.command
@@ -233,14 +235,14 @@ def report(run: RunPath, beside: str | None = None) -> int:
         beside: Another run to lay beside it, such as a best-of-N control.
     """
     from designer.report import write_report
-    from designer.run import task_of
+    from designer.run import recorded_task
 
     store, settings = _opened(run)
     other = None
     if beside is not None:
         found, its_settings = _opened(beside)
         other = (found, _card(found, its_settings))
-    print(write_report(store, task_of(settings), _card(store, settings), beside=other))
+    print(write_report(store, recorded_task(store, settings), _card(store, settings), beside=other))
     return DONE
 
 
@@ -254,7 +256,7 @@ def export(run: RunPath, output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
         candidate: A candidate's id; the run's best when left out.
     """
     from designer.export import export_run
-    from designer.run import task_of
+    from designer.run import recorded_task
 
     store, settings = _opened(run)
     if candidate is None:
@@ -264,7 +266,7 @@ def export(run: RunPath, output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
                 f"{run} has no confirmed best reward; name one with --candidate (`rewardsmith show {run}`)."
             )
         candidate = str(best["id"])
-    export_run(store, task_of(settings), candidate, output)
+    export_run(store, recorded_task(store, settings), candidate, output)
     print(
         f"{output}: reward, state extractor, wrapper, manifest. Loading it runs its code unsandboxed; see its README."
     )

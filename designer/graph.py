@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any, Literal
 
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, Send, interrupt
@@ -13,9 +14,14 @@ from langgraph.types import Command, Send, interrupt
 from designer.candidate import SlotResult, Slots, SlotState
 from designer.loop import Loop, RunState
 from designer.store import Json
+from envs.errors import UserError
 
 Answer = Callable[[Json], Json | None]
 """Asks the person about a review; None leaves the run paused."""
+
+
+PLAIN = JsonPlusSerializer(pickle_fallback=False, allowed_json_modules=None, allowed_msgpack_modules=None)
+"""Reads checkpoints as data: by default a checkpoint may name any callable, which is then imported and called."""
 
 
 class Paused(Exception):
@@ -96,13 +102,16 @@ def walk(loop: Loop, slots: Slots, connection: sqlite3.Connection, answer: Answe
     review is not answered.
     """
     settings = loop.settings
-    graph = run_graph(loop, slots).compile(checkpointer=SqliteSaver(connection))
+    graph = run_graph(loop, slots).compile(checkpointer=SqliteSaver(connection, serde=PLAIN))
     config: Any = {
         "configurable": {"thread_id": "run"},
         "max_concurrency": settings.concurrency,
         "recursion_limit": 1_000 + 20 * settings.iterations,
     }
-    state = graph.get_state(config)
+    try:
+        state = graph.get_state(config)
+    except Exception as error:  # whatever a checkpoint of somebody else's making may do to its reader
+        raise UserError(f"the run's checkpoints cannot be read: {type(error).__name__}: {error}") from error
     start: Any = None if state.created_at else {"iteration": 0, "iterations": settings.iterations}
     if state.created_at and not state.next and commented:
         values = {"iterations": state.values["iteration"] + 1, "stopped_by": ""}

@@ -9,7 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from types import FrameType
 
 from designer.agents import Agents
@@ -44,6 +44,19 @@ def task_of(settings: DesignSettings) -> TaskSpec:
     return task if settings.env_steps is None else replace(task, env_steps=settings.env_steps)
 
 
+def recorded_task(store: RunStore, settings: DesignSettings) -> TaskSpec:
+    """The task of a run as its folder tells it, so that looking at a run imports nothing that it names.
+
+    Raises ``UserError``.
+    """
+    if settings.env is None:
+        return task_of(settings)
+    found = store.read_json("task.json")
+    if found is None:
+        raise UserError(f"{store.root} holds no task.json: `rewardsmith resume {store.root}` writes it.")
+    return TaskSpec.from_json(found)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """A run, opened."""
@@ -60,6 +73,8 @@ class Run:
     def open(cls, store: RunStore, settings: DesignSettings, watch: Callable[[str, Progress], None]) -> Run:
         """Put together what the run needs. Raises ``UserError`` or ``InfraError``."""
         task = task_of(settings)
+        if settings.env is not None:
+            store.write_json("task.json", asdict(task))
         sandbox = choose(settings.sandbox, runtime=settings.sandbox_runtime)
         budget = Budget(settings.caps, store)
         store.event("opened", task=task.id, sandbox=sandbox.name, layers=list(sandbox.layers))

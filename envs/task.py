@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from envs.errors import UserError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
@@ -159,6 +161,30 @@ class TaskSpec:
     """The extra of ours that installs the environment (``box2d``, ``mujoco``)."""
     env_kwargs: tuple[tuple[str, Any], ...] = ()
 
+    @classmethod
+    def from_json(cls, data: Any) -> TaskSpec:
+        """The task that ``asdict`` and JSON made ``data`` of. Nothing that it names is imported or read.
+
+        Raises ``UserError`` for anything else, and for a task that names files: those of the catalogue are loaded
+        by their id.
+        """
+        try:
+            action: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data["action"].items()}
+            parts: dict[str, Any] = {
+                "state": tuple(_field_from_json(f) for f in data["state"]),
+                "action": Action(**action),
+                "fitness": Fitness(**data["fitness"]),
+                "ppo": PPOSettings(**{**data["ppo"], "hidden": tuple(data["ppo"]["hidden"])}),
+                "env_kwargs": tuple((str(name), value) for name, value in data["env_kwargs"]),
+            }
+            made = cls(**{**data, **parts})
+            named = ":" in made.extractor or made.extractor.isidentifier()
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(f"this is no task of ours: {type(error).__name__}: {error}") from error
+        if made.human is not None or not named:
+            raise UserError("this task names files; a task of the catalogue is loaded by its id")
+        return made
+
     def state_schema(self) -> dict[str, Any]:
         """The state as one JSON Schema object, a property for each field."""
         return {
@@ -177,3 +203,9 @@ class TaskSpec:
     def numpy_dtypes(self) -> dict[str, np.dtype[Any]]:
         """The dtype of each state field."""
         return {f.name: np.dtype(f.dtype) for f in self.state}
+
+
+def _field_from_json(data: Any) -> Field:
+    values = tuple((int(code), str(meaning)) for code, meaning in data["values"])
+    seen = None if data["seen"] is None else Seen(**data["seen"])
+    return Field(**{**data, "shape": tuple(data["shape"]), "values": values, "seen": seen})
