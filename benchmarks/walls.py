@@ -28,6 +28,7 @@ from designer.jailed import JailedReward
 from designer.settings import DesignSettings
 from envs import catalog
 from envs.episode import Transitions
+from sandbox import gate
 from sandbox.choose import docker_status
 from sandbox.container import DockerSandbox, build_image, connect
 from sandbox.embedded import EmbeddedSandbox
@@ -210,6 +211,9 @@ def measure(rounds: int) -> dict[str, Any]:
             ways[f"{name}, 2,048 x 10"] = lambda service=service: service.evaluate(SMALL)  # type: ignore[misc]
             large[f"{name}, 32,768 x 26"] = lambda service=service: service.evaluate(ROLLOUT)  # type: ignore[misc]
         found = {**times(ways, rounds), **times(large, rounds), **times(slow, max(3, rounds // 20))}
+        sources = [human.read_text(encoding="utf-8") for human in sorted((ROOT / "envs" / "human").glob("*.py"))]
+        checks = times({str(i): lambda s=s: gate.check(s, "reward") for i, s in enumerate(sources)}, rounds)  # type: ignore[misc]
+        found["gate, a source"] = [each for times_of_one in checks.values() for each in times_of_one]
     return {
         "machine": {
             "processor": processor(),

@@ -24,6 +24,8 @@ from sandbox.errors import InfraError
 Message = dict[str, str]
 MAX_TOKENS = 2_048
 """Most tokens of one reply."""
+MAX_CHARACTERS = 1 << 18
+"""Most characters that are kept of one reply, whatever a server sends."""
 ATTEMPTS = 5
 TIMEOUT_ATTEMPTS = 2
 """A server that hangs is asked twice at most: each try costs a whole time-out."""
@@ -272,12 +274,16 @@ def _key(base: str | None) -> str | None:
 
 
 def _short(error: BaseException) -> str:
-    """An error in one line, without what a server may have echoed of a key."""
-    text = " ".join(str(error).split())[:300]
+    """An error in one line."""
+    return _without_keys(" ".join(str(error).split()))[:300]
+
+
+def _without_keys(text: str) -> str:
+    """``text`` without what a server may have echoed of a key, and without what UTF-8 cannot hold."""
     for name, value in os.environ.items():
         if len(value) >= 8 and any(word in name.upper() for word in ("KEY", "TOKEN", "SECRET", "PASSWORD")):
             text = text.replace(value, f"<{name}>")
-    return text
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _retry_after(error: Any) -> float | None:
@@ -296,10 +302,12 @@ def _read(response: Any, *, offline_model: bool) -> Json:
         text, finish = choice.message.content or "", choice.finish_reason
     except (AttributeError, IndexError, TypeError) as error:
         raise _Transient("the answer holds no choice") from error
+    if len(text) > MAX_CHARACTERS:
+        text, finish = text[:MAX_CHARACTERS], "length"
     usage = getattr(response, "usage", None)
     usd = (getattr(response, "_hidden_params", None) or {}).get("response_cost")
     return {
-        "text": str(text),
+        "text": _without_keys(str(text)),
         "finish": str(finish) if finish else None,
         "prompt_tokens": int(getattr(usage, "prompt_tokens", 0) or 0),
         "completion_tokens": int(getattr(usage, "completion_tokens", 0) or 0),

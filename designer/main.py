@@ -46,6 +46,8 @@ def run(arguments: list[str]) -> int:
     from envs.errors import UserError
     from sandbox.errors import CandidateError, InfraError
 
+    if not all(map(_is_text, arguments)):
+        return _end("the arguments must be UTF-8 text.", USER)
     try:
         from designer import cli
 
@@ -66,6 +68,15 @@ def run(arguments: list[str]) -> int:
         if disk := _disk_trouble(error):
             return _end(f"{disk}. Free some space; what a run has kept goes on with `rewardsmith resume`.", INFRA)
         return _defect(arguments)
+
+
+def _is_text(argument: str) -> bool:
+    """Whether an argument is UTF-8; bytes that are not reach Python as lone surrogates, which no file can hold."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _disk_trouble(error: Exception) -> str | None:

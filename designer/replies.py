@@ -84,7 +84,14 @@ def _object(text: str) -> dict[str, Any] | None:
         found = json.loads(text, parse_constant=_refuse_constant, strict=False)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return _as_utf8(found) if isinstance(found, dict) else None
+
+
+def _as_utf8(found: dict[str, Any]) -> dict[str, Any]:
+    """The same with a question mark for what JSON can escape and UTF-8 cannot hold: half a surrogate pair."""
+    text = json.dumps(found, ensure_ascii=False).encode("utf-8", "replace")
+    whole: dict[str, Any] = json.loads(text)
+    return whole
 
 
 def _candidates(text: str) -> list[dict[str, Any]]:

@@ -41,12 +41,17 @@ class Link(Protocol):
         """End the worker and all that it holds, at once; harmless when repeated."""
 
 
+SLICE = 0.25
+"""Seconds after which a wait looks up: a signal that came just before it would not end it."""
+
+
 def wait(fd: int, event: int, until: float) -> None:
     """Wait for ``event`` on ``fd``. Raises Late."""
     poll = select.poll()
     poll.register(fd, event)
-    if not poll.poll(max(0.0, until - time.monotonic()) * 1000):
-        raise Late
+    while not poll.poll(min(SLICE, max(0.0, until - time.monotonic())) * 1000):
+        if time.monotonic() >= until:
+            raise Late
 
 
 class PipeLink:

@@ -49,6 +49,7 @@ class Endpoint:
     def __init__(self, behaviour: Behaviour) -> None:
         self.behaviour = behaviour
         self.requests: list[Request] = []
+        self.headers: list[dict[str, str]] = []
         self._lock = threading.Lock()
         endpoint = self
 
@@ -60,6 +61,7 @@ class Endpoint:
                 request = json.loads(self.rfile.read(length))
                 with endpoint._lock:
                     endpoint.requests.append(request)
+                    endpoint.headers.append({name.lower(): value for name, value in self.headers.items()})
                     told = endpoint.behaviour(request)
                 self.answer(told)
 

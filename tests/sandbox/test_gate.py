@@ -214,7 +214,8 @@ def test_the_deepest_source_fits_in_half_of_the_stack(body: str) -> None:
     sound(down(sys.getrecursionlimit() // 2 - depth))
 
 
-def test_an_ordinary_source_takes_two_milliseconds() -> None:
+def test_an_ordinary_source_takes_a_moment() -> None:
+    """A bound against blow-ups; what it really takes (2 ms at most) is for ``benchmarks/walls.py``."""
     sources = [(h.source, h.form) for h in HONEST.values()]
     times = []
     for _ in range(7):
@@ -222,7 +223,7 @@ def test_an_ordinary_source_takes_two_milliseconds() -> None:
         for source, form in sources:
             check(source, form)
         times.append((time.process_time() - began) / len(sources))
-    assert min(times) < 2e-3
+    assert min(times) < 20e-3
 
 
 def test_warnings_are_no_fault_of_the_program() -> None:
