@@ -55,7 +55,7 @@ def failure(kind: Kind, rule: str, message: str, line: int | None = None) -> Can
 def read_end(frame: Frame, deadline: float) -> memoryview:
     """The bytes that a child left behind, if it ended as it should. Raises CandidateError or Malformed."""
     end, code = frame.header.get("end"), frame.header.get("code")
-    if end not in ENDS or type(code) is not int:
+    if not isinstance(end, str) or end not in ENDS or type(code) is not int:
         raise Malformed("the worker does not say how its child ended")
     if end == "deadline" or (end == "signal" and code == signal.SIGXCPU):
         raise failure("timeout", "deadline", f"no answer within {deadline:g} s")
