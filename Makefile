@@ -21,7 +21,7 @@ test: check
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 docker-test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m docker
+	$(BIN)/python -m pytest -m "docker and not slow"
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -31,7 +31,7 @@ check: $(VENV)/.installed-dev
 
 coverage: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=
-	$(BIN)/python -m pytest -m docker --cov --cov-append --cov-fail-under=90 --cov-report=term-missing:skip-covered
+	$(BIN)/python -m pytest -m "docker and not slow" --cov --cov-append --cov-fail-under=90 --cov-report=term-missing:skip-covered
 
 $(VENV)/.created:
 	$(PYTHON) -m venv $(VENV)

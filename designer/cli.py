@@ -382,16 +382,23 @@ def train(
 
 
 @app.command
-def sandbox(action: Annotated[Literal["build", "sweep"], tyro.conf.Positional]) -> int:
+def sandbox(
+    action: Annotated[Literal["build", "sweep"], tyro.conf.Positional],
+    way: Literal["auto", "dockerfile", "host"] = "auto",
+) -> int:
     """Make the Docker image that holds generated code, or sweep what killed runs left behind.
 
     Args:
         action: build or sweep.
+        way: Make it from the Dockerfile, or from this machine's own interpreter, which needs no registry (Linux);
+            auto takes the Dockerfile where a registry answers.
     """
-    from sandbox.container import build_image, connect, sweep
+    from sandbox.container import build_image, connect, sweep, way_to_build
 
     if action == "build":
-        print(build_image())
+        taken = way_to_build() if way == "auto" else way
+        source = "the Dockerfile" if taken == "dockerfile" else "this machine's own interpreter and numpy"
+        print(f"{build_image(taken)} (made from {source})")
     else:
         print(f"{sweep(connect())} leftovers removed")
     return DONE

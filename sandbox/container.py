@@ -23,7 +23,7 @@ import numpy as np
 from sandbox.bootstrap import FLAGS, STARTER, environment, first_message
 from sandbox.errors import InfraError
 from sandbox.host import JailedService
-from sandbox.image import LIBRARIES, PACKAGES, PYTHON_PATH, USER, Way, default_way, image_tag, write_root
+from sandbox.image import LIBRARIES, PACKAGES, PYTHON_PATH, USER, Way, base_image, default_way, image_tag, write_root
 from sandbox.link import Gone, Late, SharedFile, SocketLink
 from sandbox.pool import Pool
 from sandbox.program import RewardProgram
@@ -34,6 +34,8 @@ LABEL = "rewardsmith.owner"
 INPUTS = "/in"
 PING_SECONDS = 3
 CALL_SECONDS = 60
+REGISTRY_SECONDS = 8
+"""How long a registry may take to say that it has the base image."""
 CONTAINER_BYTES = 1 << 30
 PROGRAM_BYTES = 512 << 20
 SHARED_FOLDER = Path("/dev/shm")
@@ -75,16 +77,40 @@ def image_id(client: Any) -> str | None:
 
 def build_image(way: Way | None = None) -> str:
     """Make the image. Returns its id. Raises InfraError where it cannot be made."""
+    client = connect()
+    try:
+        sweep(client)
+    finally:
+        client.close()
     if (way or default_way()) == "dockerfile":
-        arguments = {"PYTHON": platform.python_version(), "NUMPY": np.__version__}
+        arguments = {"PYTHON": platform.python_version(), "NUMPY": np.__version__, "OWNER": owner()}
         return _build_from_dockerfile(Path(__file__).parent, image_tag(), arguments)
     if sys.platform != "linux":
         raise InfraError("an image can be made from the host's interpreter only on Linux; use the Dockerfile")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix=f"{FOLDER_PREFIX}{os.getpid()}-") as folder:
         path = Path(folder) / "root.tar"
         write_root(path)
         changes = [f"USER {USER}", f"ENV LD_LIBRARY_PATH={LIBRARIES} PYTHONHOME=/usr/local"]
         return _import_root(path, image_tag(), changes)
+
+
+def way_to_build() -> Way:
+    """``dockerfile`` where the daemon reaches a registry that has the base image, else ``host`` (Linux).
+
+    Raises InfraError where no daemon answers.
+    """
+    from docker.errors import DockerException
+
+    if default_way() == "dockerfile":
+        return "dockerfile"
+    client = connect(seconds=REGISTRY_SECONDS)
+    try:
+        client.images.get_registry_data(base_image())
+    except (DockerException, OSError):
+        return "host"
+    finally:
+        client.close()
+    return "dockerfile"
 
 
 def _import_root(path: Path, tag: str, changes: Sequence[str]) -> str:
@@ -108,7 +134,8 @@ def _build_from_dockerfile(folder: Path, tag: str, arguments: Mapping[str, str])
 
     client = connect(seconds=1800)
     try:
-        return str(client.images.build(path=str(folder), tag=tag, buildargs=dict(arguments), rm=True)[0].id)
+        built = client.images.build(path=str(folder), tag=tag, buildargs=dict(arguments), rm=True, forcerm=True)
+        return str(built[0].id)
     except (DockerException, OSError, TypeError) as error:
         raise InfraError(f"the sandbox's image cannot be built: {error}") from error
     finally:
@@ -126,23 +153,35 @@ def owner() -> str:
 
 
 def sweep(client: Any) -> int:
-    """Remove what dead owners on this machine left: containers, and folders they died over. Returns how many."""
+    """Remove what dead owners on this machine left: containers, half-built images, folders. Returns how many."""
     from docker.errors import DockerException
 
     removed = 0
-    for folder in SHARED_FOLDER.glob(f"{FOLDER_PREFIX}*-*"):
-        pid = folder.name.split("-")[1]
+    for folder in (
+        f for place in (SHARED_FOLDER, Path(tempfile.gettempdir())) for f in place.glob(f"{FOLDER_PREFIX}*-*")
+    ):
+        pid = folder.name.removeprefix(FOLDER_PREFIX).partition("-")[0]
         if pid.isdecimal() and not alive(int(pid)):
             shutil.rmtree(folder, ignore_errors=True)
             removed += 1
     with contextlib.suppress(DockerException, OSError):
         for container in client.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True):
-            node, _, pid = container.labels.get(LABEL, "").rpartition(":")
-            if node == platform.node() and pid.isdecimal() and not alive(int(pid)):
+            if _orphaned(container.labels):
                 with contextlib.suppress(DockerException, OSError):
                     container.remove(force=True)
                     removed += 1
+        for image in client.images.list(filters={"label": LABEL, "dangling": True}):
+            if _orphaned(image.labels):
+                with contextlib.suppress(DockerException, OSError):
+                    client.images.remove(image.id)
+                    removed += 1
     return removed
+
+
+def _orphaned(labels: Mapping[str, str]) -> bool:
+    """Whether the owner in ``labels`` was a process of this machine that is gone."""
+    node, _, pid = labels.get(LABEL, "").rpartition(":")
+    return node == platform.node() and pid.isdecimal() and not alive(int(pid))
 
 
 def alive(pid: int) -> bool:

@@ -17,7 +17,6 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -43,6 +42,11 @@ def image_tag() -> str:
     """The image's name: a hash of the interpreter, numpy, machine and recipe that it is made from."""
     content = [RECIPE, platform.python_version(), np.__version__, platform.machine()]
     return f"{REPOSITORY}:{hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]}"
+
+
+def base_image() -> str:
+    """The public image that the Dockerfile starts from: this interpreter's version."""
+    return f"python:{platform.python_version()}-slim"
 
 
 def default_way() -> Way:
@@ -102,7 +106,10 @@ class _Tar:
 
 
 def write_root(path: Path) -> None:
-    """Write the tar of a root file system with this interpreter, its standard library and numpy."""
+    """Write the tar of a root file system with this interpreter, its standard library and numpy.
+
+    A compiled module passes through a file beside ``path``.
+    """
     interpreter = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
     stdlib = Path(sysconfig.get_path("stdlib"))
     packages = Path(np.__file__).parent.parent
@@ -110,12 +117,11 @@ def write_root(path: Path) -> None:
                   for p in source_files(folder) if ".so" in p.name]  # fmt: skip
     root = _Tar(path)
     root.add(PYTHON_PATH, interpreter.read_bytes(), 0o755)
-    with tempfile.TemporaryDirectory() as scratch:
-        compiled = Path(scratch) / "module.pyc"
-        root.add_tree(stdlib, STDLIB, compiled)
-        for name in ("numpy", "numpy.libs"):
-            if (packages / name).is_dir():
-                root.add_tree(packages / name, f"{PACKAGES}/{name}", compiled)
+    compiled = path.with_name("module.pyc")
+    root.add_tree(stdlib, STDLIB, compiled)
+    for name in ("numpy", "numpy.libs"):
+        if (packages / name).is_dir():
+            root.add_tree(packages / name, f"{PACKAGES}/{name}", compiled)
     for library in shared_libraries([interpreter, *extensions]):
         if packages in library.parents:
             continue
