@@ -11,7 +11,11 @@ a wall is missing are left out and counted. Docker's rows need a daemon (``eval 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
+import os
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,11 +43,13 @@ from sandbox.program import RewardProgram
 from sandbox.service import Answer, RewardService
 from sandbox.started import Worker
 from tests.attacks.corpus import ATTACKS, PRELOAD, PRELUDE, Attack
-from tests.sandbox.canaries import Canaries, example_call, watching
+from tests.sandbox.canaries import Canaries, example_call, processes, watching
+from tests.sandbox.test_lifetime import children
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "security.md"
 BEGIN, END = "<!-- matrix: written by benchmarks/layers.py -->", "<!-- end of matrix -->"
+PR_SET_CHILD_SUBREAPER = 36
 DEADLINE = 0.6
 CALL = example_call()
 BENIGN = RewardProgram(PRELUDE + "def compute_reward(s, a, n):\n    return {'r': np.sin(n['x']).sum(axis=1)}\n")
@@ -195,8 +201,7 @@ def achieved(attack: Attack, service: RewardService, canaries: Canaries) -> bool
     finally:
         service.program = BENIGN
     sang = canaries.leaked(answer, message) or bool(canaries.touched())
-    for path in canaries.folder.iterdir():
-        path.unlink()
+    quieten(canaries)
     try:
         spoilt = not np.array_equal(service.evaluate(CALL).components["r"], EXPECTED)
     except (CandidateError, InfraError):
@@ -204,19 +209,46 @@ def achieved(attack: Attack, service: RewardService, canaries: Canaries) -> bool
     return sang or spoilt or outcome not in attack.allowed
 
 
+def quieten(canaries: Canaries) -> None:
+    """Undo what made the canaries sing, so that the next attack is judged for itself."""
+    for path in canaries.folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    canaries.secret.write_text(canaries.marker)
+    for pid, line in processes().items():
+        if canaries.sleep in line:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    until = time.monotonic() + 2
+    while canaries.touched() and time.monotonic() < until:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(-1, os.WNOHANG)
+        time.sleep(0.01)
+
+
 def run(variant: Variant, console: Console) -> dict[str, Any]:
     """Attacks achieved by family, and how many were left out."""
     attacks = [a for a in ATTACKS if variant.whole or not a.harmful]
     if variant.backend == "gate":
-        attacks = [a for a in attacks if gate.check(a.source, "reward").ok]
+        attacks = [a for a in attacks if gate.check(a.for_gate()).ok]
     wins: list[Attack] = []
     with tempfile.TemporaryDirectory() as folder, watching(Path(folder)) as canaries, service_of(variant) as service:
         for attack in attacks:
             with console.status(f"{variant.name}: {attack.id}"):
                 if achieved(attack, service, canaries):
                     wins.append(attack)
+    end_orphans()
     left_out = 0 if variant.whole else sum(a.harmful for a in ATTACKS)
     return {"wins": Counter(a.family for a in wins), "left_out": left_out, "ids": [a.id for a in wins]}
+
+
+def end_orphans() -> None:
+    """Kill what attacks left running: it became a child of this process, which adopts orphans."""
+    for pid in children(os.getpid()):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            continue
 
 
 def table(found: Mapping[str, Mapping[str, Any]]) -> str:
@@ -244,6 +276,7 @@ def main(write: bool = False, only: str = "") -> None:
         only: Rows whose name holds this text.
     """
     console = Console(stderr=True)
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1), None, None, None)
     docker = docker_status().daemon
     if docker:
         build_image()

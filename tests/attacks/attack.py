@@ -85,6 +85,10 @@ NUMBERS = {
 """System calls on x86_64 and aarch64 (asm/unistd.h); 999 where a machine has no such call."""
 
 
+HARMFUL = frozenset({"tam-signal", "res-fork-bomb", "res-disk", "srv-kill-zygote", "esc-ptrace"})
+"""Attacks that could bring down the machine where a wall is missing: not for ``benchmarks/layers.py``."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attack:
     """One hostile program and what must become of it."""
@@ -98,6 +102,11 @@ class Attack:
     """Whether the gate must refuse it; where not, its form is that of an honest program."""
     probe: str
     """The rule of the probe that must refuse it, where it answers with harmless numbers; else empty."""
+
+    @property
+    def harmful(self) -> bool:
+        """Whether it must not be run where a wall is missing."""
+        return self.id in HARMFUL
 
     def for_gate(self) -> str:
         """The source as the gate is shown it."""
