@@ -7,6 +7,7 @@ embedded jail, and locks each child again.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import platform
 import shutil
@@ -27,6 +28,7 @@ from sandbox.image import LIBRARIES, PACKAGES, PYTHON_PATH, USER, Way, base_imag
 from sandbox.link import Gone, Late, SharedFile, SocketLink
 from sandbox.pool import Pool
 from sandbox.program import RewardProgram
+from sandbox.scratch import Scratch, alive, orphans
 from sandbox.service import RewardService
 from sandbox.started import START_SECONDS, Worker
 
@@ -39,7 +41,6 @@ REGISTRY_SECONDS = 8
 CONTAINER_BYTES = 1 << 30
 PROGRAM_BYTES = 512 << 20
 SHARED_FOLDER = Path("/dev/shm")
-FOLDER_PREFIX = "rewardsmith-"
 LAYERS = (
     "container-namespaces", "no-network", "read-only-root", "no-capabilities", "container-no-new-privs",
     "container-seccomp", "memory-limit", "cpu-limit", "pids-limit", "unprivileged-user",
@@ -87,8 +88,8 @@ def build_image(way: Way | None = None) -> str:
         return _build_from_dockerfile(Path(__file__).parent, image_tag(), arguments)
     if sys.platform != "linux":
         raise InfraError("an image can be made from the host's interpreter only on Linux; use the Dockerfile")
-    with tempfile.TemporaryDirectory(prefix=f"{FOLDER_PREFIX}{os.getpid()}-") as folder:
-        path = Path(folder) / "root.tar"
+    with Scratch() as folder:
+        path = folder.path / "root.tar"
         write_root(path)
         changes = [f"USER {USER}", f"ENV LD_LIBRARY_PATH={LIBRARIES} PYTHONHOME=/usr/local"]
         return _import_root(path, image_tag(), changes)
@@ -157,13 +158,9 @@ def sweep(client: Any) -> int:
     from docker.errors import DockerException
 
     removed = 0
-    for folder in (
-        f for place in (SHARED_FOLDER, Path(tempfile.gettempdir())) for f in place.glob(f"{FOLDER_PREFIX}*-*")
-    ):
-        pid = folder.name.removeprefix(FOLDER_PREFIX).partition("-")[0]
-        if pid.isdecimal() and not alive(int(pid)):
-            shutil.rmtree(folder, ignore_errors=True)
-            removed += 1
+    for folder in orphans(SHARED_FOLDER, Path(tempfile.gettempdir())):
+        shutil.rmtree(folder, ignore_errors=True)
+        removed += 1
     with contextlib.suppress(DockerException, OSError):
         for container in client.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True):
             if _orphaned(container.labels):
@@ -182,17 +179,6 @@ def _orphaned(labels: Mapping[str, str]) -> bool:
     """Whether the owner in ``labels`` was a process of this machine that is gone."""
     node, _, pid = labels.get(LABEL, "").rpartition(":")
     return node == platform.node() and pid.isdecimal() and not alive(int(pid))
-
-
-def alive(pid: int) -> bool:
-    """Whether a process has this id."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 class ContainerLink(SocketLink):
@@ -237,8 +223,10 @@ class DockerSandbox:
             raise InfraError(f"the image {image_tag()} was not built: run `rewardsmith sandbox build`")
         self.image = found
         # A daemon on another machine, or in a virtual one, cannot mount a file of ours: arrays then go through stdin.
-        self._mounts = sys.platform == "linux" and SHARED_FOLDER.is_dir() and is_local(self.client)
+        mounts = sys.platform == "linux" and SHARED_FOLDER.is_dir() and is_local(self.client)
         sweep(self.client)
+        self._scratch = Scratch(SHARED_FOLDER) if mounts else None
+        self._numbers = itertools.count()
         first = self._launch_somehow()
         about = first.await_ready()
         self.pool = Pool(self._launch, running=running)
@@ -263,9 +251,9 @@ class DockerSandbox:
         try:
             return self._launch(0)
         except InfraError:
-            if not self._mounts:
+            if self._scratch is None:
                 raise
-            self._mounts = False
+            self._scratch = None
             return self._launch(0)
 
     def _settings(self, hash_seed: int, inputs: Path | None) -> dict[str, Any]:
@@ -301,31 +289,36 @@ class DockerSandbox:
 
     def _launch(self, hash_seed: int) -> Worker:
         """Start a container. Raises InfraError."""
+        path, shared = None, None
+        if self._scratch is not None:
+            path = self._scratch.path / f"inputs{next(self._numbers)}"
+            shared = SharedFile(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
+            path.chmod(0o644)
+        try:
+            return self._start(hash_seed, path, shared)
+        finally:
+            # The container holds the file now, or never will: nothing of it stays in the folder.
+            if path is not None:
+                path.unlink(missing_ok=True)
+
+    def _start(self, hash_seed: int, path: Path | None, shared: SharedFile | None) -> Worker:
         from docker.errors import DockerException
 
-        where = SHARED_FOLDER if self._mounts else None
-        with tempfile.TemporaryDirectory(prefix=f"{FOLDER_PREFIX}{os.getpid()}-", dir=where) as folder:
-            path = Path(folder) / "inputs"
-            shared = None
-            if self._mounts:
-                shared = SharedFile(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644))
-                path.chmod(0o644)
-            try:
-                link = self._attach(self._settings(hash_seed, path if shared else None))
-            except (DockerException, OSError) as error:
-                if shared is not None:
-                    shared.close()
-                raise InfraError(f"the Docker daemon does not start a sandbox: {error}") from error
-            worker = Worker(link, shared)
-            options = {"preload": list(self.preload), "paths": [PACKAGES], "inputs": INPUTS if shared else None}
-            try:
-                message = first_message("sandbox.zygote", options)
-                link.write(memoryview(message), time.monotonic() + START_SECONDS)
-                # The container holds the file now; nothing of it stays in the folder.
-                worker.await_ready()
-            except (Gone, Late) as error:
-                worker.kill()
-                raise InfraError("the sandbox's container ended while it started") from error
+        try:
+            link = self._attach(self._settings(hash_seed, path))
+        except (DockerException, OSError) as error:
+            if shared is not None:
+                shared.close()
+            raise InfraError(f"the Docker daemon does not start a sandbox: {error}") from error
+        worker = Worker(link, shared)
+        options = {"preload": list(self.preload), "paths": [PACKAGES], "inputs": INPUTS if shared else None}
+        try:
+            message = first_message("sandbox.zygote", options)
+            link.write(memoryview(message), time.monotonic() + START_SECONDS)
+            worker.await_ready()
+        except (Gone, Late) as error:
+            worker.kill()
+            raise InfraError("the sandbox's container ended while it started") from error
         return worker
 
     def _attach(self, settings: dict[str, Any]) -> ContainerLink:
