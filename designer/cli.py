@@ -398,7 +398,8 @@ def sandbox(
     if action == "build":
         taken = way_to_build() if way == "auto" else way
         source = "the Dockerfile" if taken == "dockerfile" else "this machine's own interpreter and numpy"
-        print(f"{build_image(taken)} (made from {source})")
+        print(f"making the image from {source}", file=sys.stderr)
+        print(build_image(taken))
     else:
         print(f"{sweep(connect())} leftovers removed")
     return DONE
