@@ -88,7 +88,7 @@ def build_image(way: Way | None = None) -> str:
         return _build_from_dockerfile(Path(__file__).parent, image_tag(), arguments)
     if sys.platform != "linux":
         raise InfraError("an image can be made from the host's interpreter only on Linux; use the Dockerfile")
-    with Scratch() as folder:
+    with scratch(None) as folder:
         path = folder.path / "root.tar"
         write_root(path)
         changes = [f"USER {USER}", f"ENV LD_LIBRARY_PATH={LIBRARIES} PYTHONHOME=/usr/local"]
@@ -175,6 +175,22 @@ def sweep(client: Any) -> int:
     return removed
 
 
+def scratch(where: Path | None) -> Scratch:
+    """A folder of ours; its keeper also sweeps the daemon where this process is killed."""
+    root = str(Path(__file__).resolve().parents[1])
+    code = f"import sys; sys.path.insert(0, {root!r}); from sandbox.container import farewell; farewell()"
+    variables = {name: value for name, value in os.environ.items() if name.startswith("DOCKER_")}
+    return Scratch(where, farewell=(sys.executable, "-P", "-c", code), variables=variables)
+
+
+def farewell() -> None:
+    """Remove what a killed process left with the daemon, and what the daemon was still making when it died."""
+    client = connect()
+    for pause in (0.0, 0.5):
+        time.sleep(pause)
+        sweep(client)
+
+
 def _orphaned(labels: Mapping[str, str]) -> bool:
     """Whether the owner in ``labels`` was a process of this machine that is gone."""
     node, _, pid = labels.get(LABEL, "").rpartition(":")
@@ -225,7 +241,9 @@ class DockerSandbox:
         # A daemon on another machine, or in a virtual one, cannot mount a file of ours: arrays then go through stdin.
         mounts = sys.platform == "linux" and SHARED_FOLDER.is_dir() and is_local(self.client)
         sweep(self.client)
-        self._scratch = Scratch(SHARED_FOLDER) if mounts else None
+        keeper = scratch(SHARED_FOLDER if mounts else None)
+        self._scratch: Scratch | None = keeper if mounts else None
+        self._keeper = keeper
         self._numbers = itertools.count()
         first = self._launch_somehow()
         about = first.await_ready()
