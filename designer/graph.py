@@ -110,6 +110,8 @@ def walk(loop: Loop, slots: Slots, connection: sqlite3.Connection, answer: Answe
     }
     try:
         state = graph.get_state(config)
+    except (sqlite3.OperationalError, OSError):
+        raise
     except Exception as error:  # whatever a checkpoint of somebody else's making may do to its reader
         raise UserError(f"the run's checkpoints cannot be read: {type(error).__name__}: {error}") from error
     start: Any = None if state.created_at else {"iteration": 0, "iterations": settings.iterations}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import subprocess
@@ -129,7 +130,11 @@ service.evaluate(example_call(rows=4), deadline=600.0)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_host_killed_in_mid_call_leaves_nothing(name: str, number: signal.Signals) -> None:
     command = [sys.executable, "-c", HOST, name]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT) as host:
+    # A shell starts what runs in its background with SIGINT ignored, and children inherit that.
+    interruptible = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT, preexec_fn=interruptible
+    ) as host:
         assert host.stdout is not None
         assert host.stdout.readline() == b"ready\n"
         time.sleep(0.3)
