@@ -7,7 +7,6 @@ says is checked here for the sake of early and plain messages, and again by the 
 
 from __future__ import annotations
 
-import ctypes
 import math
 import mmap
 import os
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from sandbox.lock import ANSWER_FD, LIBC, PR_SET_PDEATHSIG, lock, prctl
+from sandbox.lock import ANSWER_FD, PR_SET_PDEATHSIG, lock, prctl
 from sandbox.wire import (
     DTYPES,
     MAX_COMPONENTS,
@@ -216,14 +215,9 @@ def arrays_in(request: dict[str, Any], buffer: Any) -> Arrays:
     }
 
 
-def address(buffer: Any) -> ctypes.c_void_p:
-    """Where ``buffer`` lies in memory."""
-    return ctypes.c_void_p(np.frombuffer(buffer, np.uint8).ctypes.data)
-
-
 def written(request: dict[str, Any], mine: Any, kept: Any) -> list[str]:
     """Names of the input arrays whose bytes the program changed."""
-    if len(mine) == 0 or LIBC.memcmp(address(mine), address(kept), ctypes.c_size_t(len(mine))) == 0:
+    if len(mine) == 0 or bool((np.frombuffer(mine, np.uint64) == np.frombuffer(kept, np.uint64)).all()):
         return []
     before = arrays_in(request, kept)
     return [name for name, now in arrays_in(request, mine).items() if now.tobytes() != before[name].tobytes()]
