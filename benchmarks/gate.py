@@ -1,8 +1,8 @@
 """Does the gate refuse what would have been fine? Programs that a language model wrote, verified without it.
 
-    python benchmarks/gate.py              verify those that the gate refuses against the other walls alone, and list
+    python -m benchmarks.gate              verify those that the gate refuses against the other walls alone, and list
                                            every one that passes
-    python benchmarks/gate.py --add RUN    keep the programs of a run among them
+    python -m benchmarks.gate --add RUN    keep the programs of a run among them
 
 The programs lie in ``results/model_programs.json``, each with its task, as the model wrote it.
 """

@@ -1,7 +1,7 @@
 """Which wall stops what: the attack corpus against the sandboxes with walls taken away.
 
-    python benchmarks/layers.py            print the table
-    python benchmarks/layers.py --write    and put it into docs/security.md
+    python -m benchmarks.layers            print the table
+    python -m benchmarks.layers --write    and put it into docs/security.md
 
 Every attack runs with the gate off and with an attacker's modules preloaded. The sandboxes have no switch that removes
 a wall: this command edits the text of the worker that it sends into them. Attacks that would harm this machine where
@@ -16,8 +16,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -31,30 +29,28 @@ import numpy as np
 import tyro
 from rich.console import Console
 
+from benchmarks.page import put
 from sandbox import bootstrap, gate
 from sandbox.choose import docker_status
 from sandbox.container import DockerSandbox, build_image
 from sandbox.embedded import EmbeddedSandbox
 from sandbox.errors import CandidateError, InfraError
 from sandbox.host import JailedService
-from sandbox.link import PipeLink
-from sandbox.pool import Pool
 from sandbox.program import RewardProgram
 from sandbox.service import Answer, RewardService
-from sandbox.started import Worker
-from tests.attacks.corpus import ATTACKS, PRELOAD, PRELUDE, Attack
-from tests.sandbox.canaries import Canaries, example_call, processes, watching
+from tests.attacks.corpus import ATTACKS, PRELOAD, Attack
+from tests.sandbox.canaries import Canaries, processes, watching
+from tests.sandbox.plain import plain_pool
+from tests.sandbox.test_attacks import BENIGN, CALL, DEADLINE, EXPECTED
 from tests.sandbox.test_lifetime import children
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "security.md"
-BEGIN, END = "<!-- matrix: written by benchmarks/layers.py -->", "<!-- end of matrix -->"
 PR_SET_CHILD_SUBREAPER = 36
-DEADLINE = 0.6
-CALL = example_call()
-BENIGN = RewardProgram(PRELUDE + "def compute_reward(s, a, n):\n    return {'r': np.sin(n['x']).sum(axis=1)}\n")
-EXPECTED = np.sin(CALL.next_state["x"]).sum(axis=2)
 FAMILIES = tuple(dict.fromkeys(attack.family for attack in ATTACKS))
+
+SENDERS = ("sandbox.embedded", "sandbox.container", "tests.sandbox.plain")
+"""Modules that start workers."""
 
 Edits = Mapping[str, Sequence[tuple[str, str]]]
 """Module of the worker -> texts to exchange in it."""
@@ -89,6 +85,7 @@ def but(*kept: str) -> Edits:
 @contextlib.contextmanager
 def edited(edits: Edits) -> Iterator[None]:
     """Workers that are started inside get the edited text."""
+    sent = []
 
     def first_message(start: str, options: Mapping[str, Any]) -> bytes:
         size = bootstrap.LENGTH.size
@@ -101,34 +98,15 @@ def edited(edits: Edits) -> Iterator[None]:
                 text = text.replace(old, new)
             message["modules"][f"sandbox.{module}"] = text
         data = json.dumps(message).encode()
+        sent.append(start)
         return bootstrap.LENGTH.pack(len(data)) + data
 
-    with (
-        patch("sandbox.embedded.first_message", first_message),
-        patch("sandbox.container.first_message", first_message),
-    ):
+    with contextlib.ExitStack() as stack:
+        for sender in SENDERS:
+            stack.enter_context(patch(f"{sender}.first_message", first_message))
         yield
-
-
-def plain_worker(edits: Edits) -> Pool:
-    """The worker as an ordinary process of ours: no jail around it."""
-
-    def start(hash_seed: int) -> Worker:
-        pipe = subprocess.PIPE
-        with edited(edits):
-            from sandbox import embedded
-
-            options = {"preload": list(PRELOAD), "paths": [str(Path(np.__file__).parent.parent)], "inputs": None}
-            message = embedded.first_message("sandbox.zygote", options)
-        process = subprocess.Popen(
-            [sys.executable, *bootstrap.FLAGS, "-c", bootstrap.STARTER],
-            stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=bootstrap.environment(hash_seed), bufsize=0,
-        )  # fmt: skip
-        worker = Worker(PipeLink(process), None)
-        worker.link.write(memoryview(message), time.monotonic() + 30)
-        return worker
-
-    return Pool(start, ahead=0)
+    if not sent:
+        raise SystemExit(f"no worker got the edited text: does something else than {', '.join(SENDERS)} start it?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +147,7 @@ VARIANTS = (
 def service_of(variant: Variant) -> Iterator[RewardService]:
     """A service behind the walls that this variant leaves."""
     if variant.backend in ("plain", "gate"):
-        with JailedService(BENIGN, plain_worker(variant.edits), memory=512 << 20) as found:
+        with edited(variant.edits), JailedService(BENIGN, plain_pool(), memory=512 << 20) as found:
             yield found
         return
     with contextlib.ExitStack() as stack:
@@ -256,7 +234,7 @@ def table(found: Mapping[str, Mapping[str, Any]]) -> str:
     numbers = Counter(attack.family for attack in ATTACKS)
     lines = [
         f"{len(ATTACKS)} attacks, {sum(a.harmful for a in ATTACKS)} of them left out where a wall is missing, because "
-        "they would harm the machine. Achieved, by family; `python benchmarks/layers.py --write`:",
+        "they would harm the machine. Achieved, by family; `python -m benchmarks.layers --write`:",
         "",
         "| walls | " + " | ".join(f"{family} ({numbers[family]})" for family in FAMILIES) + " | all |",
         "|---|" + "---|" * (len(FAMILIES) + 1),
@@ -290,9 +268,7 @@ def main(write: bool = False, only: str = "") -> None:
     text = table(found)
     print(text)
     if write:
-        page = PAGE.read_text(encoding="utf-8")
-        before, _, rest = page.partition(BEGIN)
-        PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+        put(PAGE, "benchmarks.layers", text)
 
 
 if __name__ == "__main__":

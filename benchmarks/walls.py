@@ -1,7 +1,7 @@
 """What the walls cost: one call, one rollout, one training, beside other ways of running such code.
 
-    python benchmarks/walls.py            print the table
-    python benchmarks/walls.py --write-results    and put it into docs/performance.md, and the figures into results/
+    python -m benchmarks.walls            print the table
+    python -m benchmarks.walls --write    and put it into docs/performance.md, and the figures into results/
 
 Every way takes its turn in every round, so that a busy machine slows all of them alike. Docker's rows need a daemon
 (``eval "$(.ci/dockerd.sh start)"``); without one they are left out, and the table says so.
@@ -9,6 +9,7 @@ Every way takes its turn in every round, so that a busy machine slows all of the
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import platform
@@ -24,10 +25,10 @@ import numpy as np
 import torch
 import tyro
 
+from benchmarks.page import put
 from designer.jailed import JailedReward
 from designer.settings import DesignSettings
 from envs import catalog
-from envs.episode import Transitions
 from sandbox import gate
 from sandbox.choose import docker_status
 from sandbox.container import DockerSandbox, build_image, connect
@@ -35,21 +36,13 @@ from sandbox.embedded import EmbeddedSandbox
 from sandbox.image import PACKAGES, PYTHON_PATH
 from sandbox.program import RewardProgram
 from sandbox.service import Call, RewardService, Sandbox
+from tests.training.in_process import InProcess
 from training.population import Population
 from training.result import Learner
-from training.reward import RewardAnswer
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).resolve().parent / "results" / "walls.json"
-TABLE = ROOT / "docs" / "performance.md"
-BEGIN, END = "<!-- walls: written by benchmarks/walls.py -->", "<!-- end of walls -->"
-PROGRAM = """
-import numpy as np
-
-def compute_reward(state, action, next_state):
-    moved = np.linalg.norm(next_state["x"] - state["x"], axis=1)
-    return {"moved": moved, "near": -np.abs(next_state["x"]).mean(axis=1), "effort": -0.01 * (action != 0)}
-"""
+PAGE = ROOT / "docs" / "performance.md"
 CONTAINER_PROGRAM = f"""
 import sys; sys.path.append({PACKAGES!r})
 import numpy as np
@@ -73,12 +66,18 @@ def call(rows: int, width: int, steps: int = 1) -> Call:
 SMALL, ROLLOUT = call(2048, 10), call(32_768, 26)
 
 
+def compute_reward(state, action, next_state):  # type: ignore[no-untyped-def]
+    """What is computed behind every wall."""
+    moved = np.linalg.norm(next_state["x"] - state["x"], axis=1)
+    return {"moved": moved, "near": -np.abs(next_state["x"]).mean(axis=1), "effort": -0.01 * (action != 0)}
+
+
+PROGRAM = f"import numpy as np\n\n\n{inspect.getsource(compute_reward)}"
+
+
 def compute(asked: Call) -> dict[str, Any]:
     """The same computation without any wall."""
-    names: dict[str, Any] = {}
-    exec(PROGRAM, names)
-    state, after = asked.state["x"][0], asked.next_state["x"][0]
-    found: dict[str, Any] = names["compute_reward"]({"x": state}, asked.action[0], {"x": after})
+    found: dict[str, Any] = compute_reward({"x": asked.state["x"][0]}, asked.action[0], {"x": asked.next_state["x"][0]})
     return found
 
 
@@ -125,33 +124,6 @@ def times(ways: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[
     return found
 
 
-class Unjailed:
-    """The reward of the same source in the trainer's own process."""
-
-    def __init__(self, source: str) -> None:
-        self.names: dict[str, Any] = {}
-        exec(source, self.names)
-
-    def __call__(self, transitions: Transitions) -> RewardAnswer:
-        shape = transitions.terminated.shape
-
-        def flat(arrays: Any) -> dict[str, Any]:
-            return {name: a.reshape(-1, *a.shape[2:]) for name, a in arrays.items()}
-
-        action = transitions.action.reshape(-1, *transitions.action.shape[2:])
-        state, after = flat(transitions.state), flat(transitions.next_state)
-        paid = self.names["compute_reward"](state, action, after)
-        levels = [self.names["potential"](fields).astype(np.float32).reshape(shape) for fields in (state, after)]
-        return RewardAnswer(
-            components={name: np.asarray(v, np.float32).reshape(shape) for name, v in paid.items()},
-            potential=levels[0],
-            next_potential=levels[1],
-        )
-
-    def restart(self) -> None:
-        """It remembers nothing."""
-
-
 def training(sandbox: Sandbox, rounds: int) -> dict[str, float]:
     """Wall time of the default trainer's iterations with jailed rewards, against the same without a jail."""
     task = catalog.load(TASK)
@@ -161,7 +133,7 @@ def training(sandbox: Sandbox, rounds: int) -> dict[str, float]:
     programs = [RewardProgram(f"{source}\n# candidate {i}\n") for i in range(CANDIDATES)]
     with ExitStack() as stack:
         jailed = [stack.enter_context(JailedReward(sandbox, program)) for program in programs]
-        plain = [Unjailed(program.source) for program in programs]
+        plain = [InProcess(program.source) for program in programs]
         populations = [
             Population(
                 task,
@@ -251,7 +223,7 @@ def table(found: Mapping[str, Any]) -> str:
     lines = [
         f"{machine['processor']}, {machine['processors']} processors, Linux {machine['kernel']}, Python "
         f"{machine['python']}, numpy {machine['numpy']}, commit {found['commit']}. "
-        "`python benchmarks/walls.py --write-results`",
+        "`python -m benchmarks.walls --write`",
         "",
         "| call | p50, ms | p95, ms | calls |",
         "|---|---|---|---|",
@@ -277,26 +249,18 @@ def table(found: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def write(text: str) -> None:
-    """Exchange the part of the page between the two marks."""
-    page = TABLE.read_text(encoding="utf-8")
-    before, _, rest = page.partition(BEGIN)
-    after = rest.partition(END)[2]
-    TABLE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
-
-
-def main(rounds: int = 200, write_results: bool = False) -> None:
+def main(rounds: int = 200, write: bool = False) -> None:
     """Measure and print.
 
     Args:
         rounds: Calls of each way.
-        write_results: Keep the figures and the table.
+        write: Keep the figures and the table.
     """
     found = measure(rounds)
     print(table(found))
-    if write_results:
+    if write:
         RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        write(table(found))
+        put(PAGE, "benchmarks.walls", table(found))
 
 
 if __name__ == "__main__":

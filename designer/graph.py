@@ -110,7 +110,7 @@ def walk(loop: Loop, slots: Slots, connection: sqlite3.Connection, answer: Answe
     }
     try:
         state = graph.get_state(config)
-    except (sqlite3.OperationalError, OSError):
+    except (sqlite3.Error, OSError):  # the disk's trouble, or the file's: told by whoever opened it
         raise
     except Exception as error:  # whatever a checkpoint of somebody else's making may do to its reader
         raise UserError(f"the run's checkpoints cannot be read: {type(error).__name__}: {error}") from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import sqlite3
 import sys
 import tempfile
 import time
@@ -83,8 +82,6 @@ def _disk_trouble(error: Exception) -> str | None:
     """What the disk refused, where that is what ended the command."""
     if isinstance(error, OSError) and error.errno in _DISK:
         return f"cannot write {error.filename or 'to the disk'}: {error.strerror}"
-    if isinstance(error, sqlite3.OperationalError) and "disk" in str(error):
-        return f"cannot write the run's checkpoints: {error}"
     return None
 
 

@@ -25,12 +25,12 @@ from sandbox.bootstrap import FLAGS, STARTER, environment, first_message
 from sandbox.errors import InfraError
 from sandbox.host import JailedService
 from sandbox.image import LIBRARIES, PACKAGES, PYTHON_PATH, USER, Way, base_image, default_way, image_tag, write_root
-from sandbox.link import Gone, Late, SharedFile, SocketLink
+from sandbox.link import SharedFile, SocketLink
 from sandbox.pool import Pool
 from sandbox.program import RewardProgram
 from sandbox.scratch import Scratch, alive, orphans
 from sandbox.service import RewardService
-from sandbox.started import START_SECONDS, Worker
+from sandbox.started import Worker
 
 LABEL = "rewardsmith.owner"
 INPUTS = "/in"
@@ -88,7 +88,7 @@ def build_image(way: Way | None = None) -> str:
         return _build_from_dockerfile(Path(__file__).parent, image_tag(), arguments)
     if sys.platform != "linux":
         raise InfraError("an image can be made from the host's interpreter only on Linux; use the Dockerfile")
-    with scratch(None) as folder:
+    with contextlib.closing(scratch(None)) as folder:
         path = folder.path / "root.tar"
         write_root(path)
         changes = [f"USER {USER}", f"ENV LD_LIBRARY_PATH={LIBRARIES} PYTHONHOME=/usr/local"]
@@ -239,11 +239,9 @@ class DockerSandbox:
             raise InfraError(f"the image {image_tag()} was not built: run `rewardsmith sandbox build`")
         self.image = found
         # A daemon on another machine, or in a virtual one, cannot mount a file of ours: arrays then go through stdin.
-        mounts = sys.platform == "linux" and SHARED_FOLDER.is_dir() and is_local(self.client)
+        self._mounts = sys.platform == "linux" and SHARED_FOLDER.is_dir() and is_local(self.client)
         sweep(self.client)
-        keeper = scratch(SHARED_FOLDER if mounts else None)
-        self._scratch: Scratch | None = keeper if mounts else None
-        self._keeper = keeper
+        self._scratch = scratch(SHARED_FOLDER if self._mounts else None)
         self._numbers = itertools.count()
         first = self._launch_somehow()
         about = first.await_ready()
@@ -269,9 +267,9 @@ class DockerSandbox:
         try:
             return self._launch(0)
         except InfraError:
-            if self._scratch is None:
+            if not self._mounts:
                 raise
-            self._scratch = None
+            self._mounts = False
             return self._launch(0)
 
     def _settings(self, hash_seed: int, inputs: Path | None) -> dict[str, Any]:
@@ -308,7 +306,7 @@ class DockerSandbox:
     def _launch(self, hash_seed: int) -> Worker:
         """Start a container. Raises InfraError."""
         path, shared = None, None
-        if self._scratch is not None:
+        if self._mounts:
             path = self._scratch.path / f"inputs{next(self._numbers)}"
             shared = SharedFile(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
             path.chmod(0o644)
@@ -330,13 +328,8 @@ class DockerSandbox:
             raise InfraError(f"the Docker daemon does not start a sandbox: {error}") from error
         worker = Worker(link, shared)
         options = {"preload": list(self.preload), "paths": [PACKAGES], "inputs": INPUTS if shared else None}
-        try:
-            message = first_message("sandbox.zygote", options)
-            link.write(memoryview(message), time.monotonic() + START_SECONDS)
-            worker.await_ready()
-        except (Gone, Late) as error:
-            worker.kill()
-            raise InfraError("the sandbox's container ended while it started") from error
+        worker.greet(first_message("sandbox.zygote", options))
+        worker.await_ready()
         return worker
 
     def _attach(self, settings: dict[str, Any]) -> ContainerLink:

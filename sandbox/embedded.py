@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +12,11 @@ import numpy as np
 from sandbox.bootstrap import FLAGS, STARTER, environment, first_message
 from sandbox.errors import InfraError
 from sandbox.host import JailedService
-from sandbox.link import Gone, Late, PipeLink, SharedFile
+from sandbox.link import PipeLink, SharedFile
 from sandbox.pool import Pool
 from sandbox.program import RewardProgram
 from sandbox.service import RewardService
-from sandbox.started import START_SECONDS, Worker
+from sandbox.started import Worker
 
 MEMORY_BYTES = 512 << 20
 
@@ -86,10 +85,5 @@ class EmbeddedSandbox:
         finally:
             os.close(readable)
         worker = Worker(PipeLink(process), SharedFile(memory))
-        try:
-            message = first_message("sandbox.jail", options)
-            worker.link.write(memoryview(message), time.monotonic() + START_SECONDS)
-        except (Gone, Late) as error:
-            worker.kill()
-            raise InfraError("the sandbox's worker ended while it started") from error
+        worker.greet(first_message("sandbox.jail", options))
         return worker

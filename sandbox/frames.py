@@ -98,13 +98,6 @@ def lay_out(arrays: Mapping[str, Array]) -> Layout:
     return Layout(entries=tuple(entries), size=offset)
 
 
-def fill(buffer: memoryview, layout: Layout, arrays: Mapping[str, Array]) -> None:
-    """Copy ``arrays`` into their places."""
-    for name, dtype, shape, offset in layout.entries:
-        place: Array = np.frombuffer(buffer, dtype, prod(shape), offset).reshape(shape)
-        np.copyto(place, arrays[name])
-
-
 def split(body: memoryview, parts: Sequence[tuple[str, tuple[int, ...]]]) -> list[Array]:
     """Consecutive arrays of the given dtypes and shapes, copied out.
 

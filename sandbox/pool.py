@@ -77,10 +77,3 @@ class Pool:
                 yield
         finally:
             self._line.release()
-
-    def warm(self) -> None:
-        """Wait until every worker that was begun stands ready. Raises InfraError."""
-        with self._lock:
-            begun = list(self._warm.values())
-        for future in begun:
-            future.result().await_ready()

@@ -11,8 +11,6 @@ import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 PREFIX = "rewardsmith-"
 _DONE = b"done"
@@ -51,14 +49,6 @@ class Scratch:
     def close(self) -> None:
         """Remove the folder and what lies in it; harmless when repeated."""
         self._finish()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _end(maker: int, path: Path, keeper: subprocess.Popen[bytes]) -> None:

@@ -26,6 +26,14 @@ class Worker:
         self.about: Mapping[str, Any] | None = None
         self._finish = weakref.finalize(self, _end, os.getpid(), link, shared)
 
+    def greet(self, message: bytes) -> None:
+        """Send what the starter in the jail waits for. Raises InfraError where it is gone."""
+        try:
+            self.link.write(memoryview(message), time.monotonic() + START_SECONDS)
+        except (Gone, Late) as error:
+            self.kill()
+            raise InfraError("the sandbox's worker ended while it started") from error
+
     def await_ready(self, seconds: float = START_SECONDS) -> Mapping[str, Any]:
         """Layers, missing layers and versions, once the worker has proved its lock. Raises InfraError."""
         if self.about is None:

@@ -139,7 +139,7 @@ ATTACKS: tuple[Attack, ...] = (
         text = "a"
         for _ in range(60):
             text = text + text
-        return {"r": np.full(rows, len(text))}""", "memory", gate=False),
+        return {"r": np.full(rows, len(text))}""", "memory", "timeout", gate=False),
     attack("res-str-mul", 'return {"r": np.full(rows, len("a" * 10**11))}', "memory"),
     attack("res-format-width", 'return {"r": np.full(rows, len(f"{1:>99999999999}"))}', "memory"),
     attack("res-percent-width", 'return {"r": np.full(rows, len("%99999999999d" % 1))}', "memory"),

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sandbox import wire
-from sandbox.frames import MAX_HEADER, Malformed, decode, encode, fill, lay_out, parse_header, sizes, split
-from sandbox.link import inline
+from sandbox.frames import MAX_HEADER, Malformed, decode, encode, lay_out, parse_header, sizes, split
+from sandbox.link import SharedFile, inline
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=20),
@@ -91,9 +91,13 @@ def test_what_is_no_json_object_is_refused(text: bytes) -> None:
 @given(st.dictionaries(st.text("abc/", max_size=5), arrays, max_size=5))
 def test_arrays_survive_the_way(given_arrays: dict[str, Any]) -> None:
     layout = lay_out(given_arrays)
-    buffer = bytearray(layout.size)
-    fill(memoryview(buffer), layout, given_arrays)
-    assert bytes(buffer) == inline(layout, given_arrays)
+    shared = SharedFile(os.memfd_create("shared"))
+    try:
+        shared.fill(layout, given_arrays)
+        buffer = os.pread(shared.fd, layout.size, 0)
+    finally:
+        shared.close()
+    assert buffer.ljust(layout.size, b"\0") == inline(layout, given_arrays)
     for name, dtype, shape, offset in layout.entries:
         there = np.frombuffer(buffer, dtype, int(np.prod(shape)), offset).reshape(shape)
         assert there.tobytes() == given_arrays[name].tobytes()

@@ -7,24 +7,21 @@ import os
 import struct
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sandbox.bootstrap import FLAGS, STARTER, environment, first_message
+from sandbox.bootstrap import environment
 from sandbox.errors import CandidateError
 from sandbox.host import JailedService
-from sandbox.link import PipeLink
 from sandbox.lock import COMPUTE, compute_filter
-from sandbox.pool import Pool
 from sandbox.program import RewardProgram
 from sandbox.service import Answer
-from sandbox.started import Worker
-from tests.attacks.corpus import ATTACKS, PRELOAD, PRELUDE, Attack
+from tests.attacks.corpus import ATTACKS, PRELUDE, Attack
 from tests.sandbox.canaries import Canaries, example_call, watching
+from tests.sandbox.plain import plain_pool
 
 ROOT = Path(__file__).parents[2]
 CALL = example_call()
@@ -42,19 +39,7 @@ def canaries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Canaries]:
 @pytest.fixture(scope="module")
 def unjailed() -> Iterator[JailedService]:
     """The worker as a plain process: only the lock stands."""
-
-    def start(hash_seed: int) -> Worker:
-        pipe = subprocess.PIPE
-        env = environment(hash_seed)
-        command = [sys.executable, *FLAGS, "-c", STARTER]
-        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=env, bufsize=0)
-        worker = Worker(PipeLink(process), None)
-        packages = str(Path(np.__file__).parent.parent)
-        options = {"preload": list(PRELOAD), "paths": [packages], "inputs": None}
-        worker.link.write(memoryview(first_message("sandbox.zygote", options)), time.monotonic() + 30)
-        return worker
-
-    with JailedService(BENIGN, Pool(start, ahead=0), memory=256 << 20) as service:
+    with JailedService(BENIGN, plain_pool(), memory=256 << 20) as service:
         yield service
 
 

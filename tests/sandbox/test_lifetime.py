@@ -18,6 +18,7 @@ import pytest
 from sandbox.choose import choose
 from sandbox.container import LABEL, ContainerLink, build_image, connect, owner, sweep
 from sandbox.errors import CandidateError, InfraError
+from sandbox.pool import Pool
 from sandbox.program import RewardProgram
 from sandbox.service import Sandbox
 from tests.sandbox.canaries import example_call
@@ -57,6 +58,12 @@ def within(seconds: float, true: Callable[[], bool]) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+def stand_ready(pool: Pool) -> None:
+    """Wait until every worker that the pool began is started."""
+    for begun in list(pool._warm.values()):
+        begun.result().await_ready()
 
 
 def containers(label: str) -> list[str]:
@@ -113,13 +120,14 @@ def test_a_killed_jail_is_replaced(sandbox: Sandbox) -> None:
 HOST = """
 import sys
 from sandbox.choose import choose
+from sandbox.pool import Pool
 from sandbox.program import RewardProgram
 from tests.sandbox.canaries import example_call
-from tests.sandbox.test_lifetime import CHOOSY
+from tests.sandbox.test_lifetime import CHOOSY, stand_ready
 sandbox = choose(sys.argv[1])
 service = sandbox.serve(RewardProgram(CHOOSY))
 if sandbox.name == "docker":
-    sandbox.pool.warm()
+    stand_ready(sandbox.pool)
 service.evaluate(example_call(rows=5))
 print("ready", flush=True)
 service.evaluate(example_call(rows=4), deadline=600.0)

@@ -19,7 +19,7 @@ from sandbox.program import RewardProgram
 from sandbox.service import Sandbox
 from sandbox.started import Worker
 from tests.sandbox.canaries import example_call
-from tests.sandbox.test_lifetime import CHOOSY, HONEST, children, within
+from tests.sandbox.test_lifetime import CHOOSY, HONEST, children, stand_ready, within
 
 FEW, MANY = example_call(rows=4), example_call(rows=5)
 DEADLINE = 0.5
@@ -35,7 +35,7 @@ def two_at_a_time(sandbox: Sandbox) -> EmbeddedSandbox | DockerSandbox:
 def test_endless_loops_wait_for_their_turn_and_end_at_their_own_deadlines(sandbox: Sandbox) -> None:
     pool = two_at_a_time(sandbox)
     services = [pool.serve(RewardProgram(CHOOSY + f"# {i}\n")) for i in range(PROGRAMS)]
-    pool.pool.warm()
+    stand_ready(pool.pool)
     before = children(os.getpid())
     ends: list[float] = []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 from sandbox.scratch import Scratch, alive, orphans
@@ -30,7 +31,7 @@ def maker(where: Path, mark: Path, seconds: float) -> tuple[subprocess.Popen[str
 
 
 def test_a_folder_ends_with_its_block_or_its_owner(tmp_path: Path) -> None:
-    with Scratch(tmp_path) as made:
+    with closing(Scratch(tmp_path)) as made:
         (made.path / "file").write_text("x")
         assert orphans(tmp_path) == []
     assert not made.path.exists()

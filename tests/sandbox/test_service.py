@@ -266,7 +266,7 @@ def test_a_call_whose_shapes_do_not_fit_is_the_callers_mistake(sandbox: Sandbox)
 @pytest.mark.docker
 def test_arrays_go_through_stdin_where_the_daemon_can_mount_no_file() -> None:
     remote = DockerSandbox()
-    remote._scratch = None
+    remote._mounts = False
     call = example_call(rows=512, steps=8, width=26)
     with JailedService(
         RewardProgram(reward("{'r': state['x'][:, 25]}")), Pool(remote._launch), memory=1 << 28
