@@ -65,6 +65,8 @@ BEFORE_OUT: Final[dict[str, int]] = {
     **dict.fromkeys(BINARY, 2),
     **dict.fromkeys(_words("all any argmax argmin amax amin max min median concatenate stack dot round outer"), 2),
     **dict.fromkeys(_words("sum mean std var prod cumsum cumprod clip take percentile quantile choose"), 3),
+    **dict.fromkeys(_words("add.reduce multiply.reduce logical_and.reduce logical_or.reduce"), 3),
+    **dict.fromkeys(_words("maximum.reduce minimum.reduce maximum.accumulate minimum.accumulate"), 3),
 }
 """How many positional arguments a function takes before the one that it writes into."""
 
@@ -85,21 +87,33 @@ NUMPY: Final = (
     tri tril triu unique unravel_index unwrap vander vectorize vsplit vstack where zeros zeros_like e
     euler_gamma inf nan newaxis pi bool bool_ double float16 float32 float64 floating int16 int32
     int64 int8 int_ integer intp longlong number single uint16 uint32 uint64 uint8 finfo iinfo
-    add.reduce logical_and.reduce logical_or.reduce maximum.reduce minimum.reduce multiply.reduce
-    maximum.accumulate minimum.accumulate linalg.cross linalg.det linalg.inv linalg.matrix_norm
+    linalg.cross linalg.det linalg.inv linalg.matrix_norm
     linalg.norm linalg.pinv linalg.solve linalg.trace linalg.vector_norm linalg.eigvalsh
     linalg.matrix_power linalg.multi_dot"""
     )
 )
 """Dotted paths below ``numpy``."""
 
-SIZED: Final = _words("arange eye full identity linspace logspace ones repeat tile tri zeros")
-"""Functions of numpy whose arguments set how much memory they take."""
+SIZED: Final[dict[str, slice]] = {
+    **dict.fromkeys(_words("full identity indices ones zeros"), slice(0, 1)),
+    **dict.fromkeys(_words("eye tri"), slice(0, 2)),
+    **dict.fromkeys(_words("pad repeat tile vander"), slice(1, 2)),
+    **dict.fromkeys(_words("linspace logspace"), slice(2, 3)),
+    "arange": slice(0, 3),
+}
+"""Functions of numpy whose arguments set how much memory they take, and which positional ones do."""
+SIZES: Final = _words("M N dimensions n num pad_width repeats reps shape")
+"""The same arguments by name."""
+TYPED: Final = _words(
+    "arange array asarray ascontiguousarray eye full full_like identity ones ones_like zeros zeros_like"
+)
+"""Functions of numpy that take a data type by position."""
 FRESH: Final = _words("full full_like ones ones_like zeros zeros_like")
 """Functions of numpy whose result is new, and so may be written into (``out=np.zeros_like(x)``)."""
 VIEWS: Final = _words(
-    """asarray ascontiguousarray atleast_1d atleast_2d atleast_3d broadcast_to expand_dims moveaxis
-    permute_dims ravel reshape squeeze swapaxes transpose real diagonal"""
+    """array_split asarray ascontiguousarray atleast_1d atleast_2d atleast_3d broadcast_arrays broadcast_to diagonal
+    expand_dims flip fliplr flipud hsplit moveaxis permute_dims ravel real reshape rollaxis rot90 split squeeze
+    swapaxes transpose vsplit"""
 )
 """Functions and methods whose result may share memory with what they were given."""
 

@@ -36,8 +36,13 @@ def _check_keyword(reading: Reading, node: ast.Call, keyword: ast.keyword, path:
             reading.refuse(node, "out", message)
     elif keyword.arg == "dtype":
         _check_dtype(reading, keyword.value)
-    elif keyword.arg == "copy" and path == "numpy.nan_to_num" and ast.unparse(keyword.value) != "True":
-        reading.refuse(node, "store", "`copy=` may change the array in place. Leave it out.")
+    elif keyword.arg == "copy" and path == "numpy.nan_to_num":
+        _check_copies(reading, node, keyword.value)
+
+
+def _check_copies(reading: Reading, node: ast.Call, copy: ast.expr) -> None:
+    if ast.unparse(copy) != "True":
+        reading.refuse(node, "store", "`copy` may change the array in place. Leave it out.")
 
 
 def _elementwise(path: str) -> bool:
@@ -62,11 +67,21 @@ def _check_module_call(reading: Reading, node: ast.Call, path: str) -> None:
         advice = f"Nest the calls: np.{name}(np.{name}(a, b), c)." if name in allowed.BINARY else "Leave it out."
         message = f"`np.{name}` takes {takes}: argument {most + 1} would be written into. {advice}"
         reading.refuse(node, "out", message)
-    if name in allowed.SIZED and size(node.args, reading.scopes) > allowed.LARGEST_SIZE:
+    if name in allowed.SIZED and size(_sizes(node, allowed.SIZED[name]), reading.scopes) > allowed.LARGEST_SIZE:
         message = f"`np.{name}` would make more than {allowed.LARGEST_SIZE} elements. Make arrays of the batch's size."
         reading.refuse(node, "size", message)
+    if name in allowed.TYPED:
+        for argument in node.args[1:]:
+            _check_dtype(reading, argument)
+    if name == "nan_to_num" and len(node.args) > 1:
+        _check_copies(reading, node, node.args[1])
     if name in ("power", "float_power", "pow", "left_shift") and len(node.args) == 2:
         _check_power(reading, node)
+
+
+def _sizes(node: ast.Call, places: slice) -> list[ast.expr]:
+    """The arguments that set how large a result is."""
+    return [*node.args[places], *(k.value for k in node.keywords if k.arg in allowed.SIZES)]
 
 
 def _check_power(reading: Reading, node: ast.Call) -> None:

@@ -82,11 +82,17 @@ class Reading:
             case ast.Call(func=func, args=arguments):
                 path = self.path(func)
                 if path is not None:
-                    views = path.partition(".")[2] in allowed.VIEWS
-                    return self.owner(arguments[0]) if views and arguments else None
-                if isinstance(func, ast.Attribute) and func.attr in allowed.VIEWS | {"get", "items", "values"}:
+                    shares = path.partition(".")[2] in allowed.VIEWS or _copies_not(node)
+                    return next(filter(None, map(self.owner, arguments)), None) if shares else None
+                names = allowed.VIEWS | {"get", "items", "values"}
+                if isinstance(func, ast.Attribute) and (func.attr in names or _copies_not(node)):
                     return self.owner(func.value)
         return None
+
+
+def _copies_not(call: ast.Call) -> bool:
+    """Whether a call asks not to copy (``np.array(x, copy=False)``, ``x.astype(float, copy=False)``)."""
+    return any(k.arg == "copy" and ast.unparse(k.value) != "True" for k in call.keywords)
 
 
 _LEAVES = frozenset({"arg", "attr", "ctx", "id", "lineno", "name", "op", "ops", "type_comment"})

@@ -133,8 +133,8 @@ ATTACKS: tuple[Attack, ...] = (
             if libc.sbrk(ctypes.c_long(1 << 25)) == ctypes.c_void_p(-1).value:
                 raise MemoryError
         return won(rows)""", "memory"),
-    attack("res-pad", 'return {"r": np.pad(next_state["x"][:, 0], 10**9)[:rows]}', "memory", gate=False),
-    attack("res-indices", 'return {"r": np.indices((10**5, 10**5))[0, 0, :rows]}', "memory", gate=False),
+    attack("res-pad", 'return {"r": np.pad(next_state["x"][:, 0], 10**9)[:rows]}', "memory"),
+    attack("res-indices", 'return {"r": np.indices((10**5, 10**5))[0, 0, :rows]}', "memory"),
     attack("res-str-double", """
         text = "a"
         for _ in range(60):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from tests.attacks.attack import PAY, Attack, attack
 
 
-def alias(name: str, line: str) -> Attack:
-    """An attack that writes into an input under the name ``y``, by a way round the gate's rule on that."""
-    return attack(name, f"{line}\ny[:] = 7\n{PAY}", "ok", gate=False, probe="mutation")
+def alias(name: str, line: str, *, gate: bool = False) -> Attack:
+    """An attack that writes into an input under the name ``y``, mostly by a way round the gate's rule on that."""
+    return attack(name, f"{line}\ny[:] = 7\n{PAY}", "ok", gate=gate, probe="mutation")
 
 
 ATTACKS: tuple[Attack, ...] = (
@@ -23,13 +23,13 @@ ATTACKS: tuple[Attack, ...] = (
     alias("tam-alias-walrus", '(y := state["x"])'),
     alias("tam-alias-list", 'y = [state["x"]][0]'),
     alias("tam-alias-values", "y = next(iter(state.values()))"),
-    alias("tam-alias-flip", 'y = np.flip(state["x"])'),
-    alias("tam-alias-split", 'y = np.split(state["x"], 2)[0]'),
-    alias("tam-alias-copy-false", 'y = state["x"].astype(np.float32, copy=False)'),
+    alias("tam-alias-flip", 'y = np.flip(state["x"])', gate=True),
+    alias("tam-alias-split", 'y = np.split(state["x"], 2)[0]', gate=True),
+    alias("tam-alias-copy-false", 'y = state["x"].astype(np.float32, copy=False)', gate=True),
     attack("tam-nan-to-num", """
         y = np.nan_to_num(state["x"] / 0, False)
         np.nan_to_num(np.add.reduce(state["x"], 0, None, state["x"][0]), False)
-        """ + PAY, "ok", gate=False, probe="mutation"),
+        """ + PAY, "ok", probe="mutation"),
     attack("tam-hidden-mutation", """
         import sys
         sys.modules["sandbox.worker"].written = lambda request, mine, kept: []

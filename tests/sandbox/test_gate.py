@@ -245,7 +245,20 @@ def test_what_a_function_made_itself_may_be_written_into() -> None:
     pos = pos - 1
     pos *= 2
     picked = action[state["x"] > 0]
+    turned = np.flip(state["x"]).copy()
+    turned[0] = 1.0
+    shaped = np.reshape(np.zeros(len(action)), state["x"].shape)
+    shaped[0] = 1.0
     return {"a": x + y + pos}
+"""
+    assert check(f"import numpy as np\n{REWARD}{body}").ok
+
+
+def test_a_large_number_that_is_no_size_is_accepted() -> None:
+    body = """
+    most = np.full(len(action), 1e7)
+    grid = np.linspace(0.0, 5e6, 10)
+    return {"a": np.minimum(most, grid[0]) + np.interp(state["x"], grid, grid)}
 """
     assert check(f"import numpy as np\n{REWARD}{body}").ok
 
