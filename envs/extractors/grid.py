@@ -63,6 +63,7 @@ class Layout(NamedTuple):
     height: int
     counts: dict[str, int]
     named: tuple[str, ...]
+    actions: int
 
 
 def handles(env_id: str) -> bool:
@@ -158,7 +159,9 @@ def _survey(env_id: str, kwargs: dict[str, Any]) -> Layout:
             counts[kind] = max(counts[kind], sum(thing.type == kind for thing in there))
     named = tuple(name for name in NAMED if _attribute(base, name) is not None)
     env.close()
-    return Layout(base.width, base.height, {kind: n for kind, n in counts.items() if n}, named)
+    return Layout(
+        base.width, base.height, {kind: n for kind, n in counts.items() if n}, named, int(base.action_space.n)
+    )
 
 
 def fields(env_id: str, kwargs: dict[str, Any]) -> list[dict[str, Any]]:
@@ -200,4 +203,5 @@ def _code(name: str, meaning: str, values: tuple[tuple[int, str], ...], shape: t
 
 def actions(env_id: str) -> dict[str, Any]:
     """The action space: kind, size, what each code does."""
-    return {"kind": "discrete", "size": len(ACTIONS), "meanings": ACTIONS}
+    size = layout_of(env_id, {}).actions
+    return {"kind": "discrete", "size": size, "meanings": ACTIONS[:size]}

@@ -15,6 +15,8 @@ from torch import Tensor
 from envs.grid import cells as c
 from envs.grid.cells import APPEARANCE, CARRIABLE, CODES, EMPTY
 from envs.grid.families import Rule
+from envs.grid.levels import Pool
+from envs.grid.obstacles import Obstacles, make_obstacles
 from envs.grid.view import CARRY_SLOT, STEPS
 
 LEFT, RIGHT, FORWARD, PICKUP, DROP, TOGGLE, DONE = range(7)
@@ -35,11 +37,13 @@ class World:
     """``(M,)`` int64: which layout of the pool is played."""
     tracked: dict[str, Tensor] = field(default_factory=dict)
     """What the state reader keeps from step to step."""
+    wandering: tuple[Tensor, Tensor] | None = None
+    """Cells ``(M, n)`` of what moves by itself, and how many tries ``(M,)`` its moves have taken."""
 
     def tensors(self) -> list[Tensor]:
         """All of them, in a fixed order."""
         own = [self.cells, self.pose, self.step, self.layout]
-        return own + [self.tracked[name] for name in sorted(self.tracked)]
+        return [*own, *(self.tracked[name] for name in sorted(self.tracked)), *(self.wandering or ())]
 
     def rows(self, rows: Tensor) -> World:
         """A copy of these rows."""
@@ -49,6 +53,7 @@ class World:
             step=self.step.index_select(0, rows),
             layout=self.layout.index_select(0, rows),
             tracked={name: values.index_select(0, rows) for name, values in self.tracked.items()},
+            wandering=self.wandering and (self.wandering[0][rows], self.wandering[1][rows]),
         )
 
 
@@ -65,6 +70,8 @@ class Change(NamedTuple):
     """``(M,)`` bool: the environment pays its reward."""
     ended: Tensor
     """``(M,)`` bool: the episode terminated, with or without success."""
+    hit: Tensor | None = None
+    """``(M,)`` bool: the environment pays -1; None in families that never do."""
 
 
 class Entry(NamedTuple):
@@ -173,9 +180,14 @@ class Dynamics:
     """Number of the grid's cells."""
     near: Tensor
     """``((width * height) ** 2,)`` bool: the relation between two cells that the rule asks for, if any."""
+    obstacles: Obstacles | None
+    """What moves the obstacles of the ``obstacles`` rule."""
 
     def __call__(self, world: World, action: Tensor) -> Change:
         """Advance every row in place by its action, ``(M,)`` int64 from 0 to 6."""
+        hit = None
+        if self.obstacles is not None:
+            action, hit = self._wander(world, action, self.obstacles)
         touched = self.touched.index_select(0, world.pose)
         before = world.cells.gather(1, touched)
         # A load's code is below 128, so the two bytes are a positive number.
@@ -196,12 +208,27 @@ class Dynamics:
         elif self.rule == "memory":
             there = self.targets.index_select(0, world.layout) == (world.pose >> 2)[:, None]
             won, ended = there[:, 0], there.any(1)
-        return Change(front=touched[:, 0], before=before[:, 0], after=after[:, 0], won=won, ended=ended)
+        elif hit is not None:
+            ended = ended | hit
+        return Change(front=touched[:, 0], before=before[:, 0], after=after[:, 0], won=won, ended=ended, hit=hit)
+
+    def _wander(self, world: World, action: Tensor, obstacles: Obstacles) -> tuple[Tensor, Tensor]:
+        """Let the obstacles move first; the action as the environment takes it, and who walks into something.
+
+        What counts is what stood in front before they moved (``DynamicObstaclesEnv.step``).
+        """
+        assert world.wandering is not None
+        action = torch.where(action > FORWARD, LEFT, action)
+        ahead = world.cells.gather(1, self.touched.index_select(0, world.pose)[:, :1]).view(-1)
+        hit = (action == FORWARD) & (ahead != EMPTY) & (ahead != c.GOAL)
+        at, used = world.wandering
+        obstacles.move(world.cells, at, used, world.layout, world.pose >> 2)
+        return action, hit
 
 
-def make_dynamics(rule: Rule, width: int, height: int, *, targets: NDArray[np.int64], device: torch.device) -> Dynamics:
-    """The step of one family on ``width`` by ``height`` grids, on ``device``."""
-    tables = step_tables(rule)
+def make_dynamics(rule: Rule, pool: Pool, *, device: torch.device) -> Dynamics:
+    """The step of one family on the pool's layouts, on ``device``."""
+    tables, width, height = step_tables(rule), pool.width, pool.height
     pose = np.arange(width * height * 4)
     ahead = np.array([dy * width + dx for dx, dy in STEPS])[pose % 4]
     turned = [pose // 4 * 4 + (pose % 4 + _TURN.get(action, 0)) % 4 for action in range(8)]
@@ -218,9 +245,10 @@ def make_dynamics(rule: Rule, width: int, height: int, *, targets: NDArray[np.in
         touched=tensor(np.stack([pose // 4 + ahead, np.full_like(pose, width * height + CARRY_SLOT)], 1)),
         moved=tensor(moved.reshape(-1)),
         rule=rule,
-        targets=tensor(targets),
+        targets=tensor(pool.targets),
         size=width * height,
         near=_near(rule, width, height).to(device),
+        obstacles=make_obstacles(pool.draws, width, device=device) if rule == "obstacles" else None,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Rule = Literal["goal", "unlock", "pickup", "red_blue", "fetch", "go_to", "put_near", "memory"]
+Rule = Literal["goal", "unlock", "pickup", "red_blue", "fetch", "go_to", "put_near", "memory", "obstacles"]
 Point = tuple[int, int]
 
 
@@ -94,5 +94,6 @@ FAMILIES: dict[str, Family] = {
     "GoToObjectEnv": Family(rule="go_to", mission=_place),
     "PutNearEnv": Family(rule="put_near", mission=_moved),
     "MemoryEnv": Family(rule="memory", mission=_ends),
+    "DynamicObstaclesEnv": Family(rule="obstacles", mission=_nothing),
 }
-"""By the name of the class in ``minigrid.envs``. Dynamic-Obstacles draws random moves as it runs: left out."""
+"""By the name of the class in ``minigrid.envs``."""

@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 from envs.extractors import grid as extractor
 from envs.grid.cells import CODES, encode
 from envs.grid.families import FAMILIES, things
+from envs.grid.obstacles import AROUND, draw, places, stream_length
 
 Split = Literal["train", "test"]
 TRAIN_LAYOUTS, TEST_LAYOUTS = 1024, 512
 TEST_SEED = 1_000_000
 """First seed of the held-out layouts; the layouts to train on have seeds from 0."""
-FORMAT = 2
+FORMAT = 3
 """Raised with every change of the codes or of what is stored, so that old files are left alone."""
 NAMED = tuple(extractor.NAMED)
 
@@ -44,6 +45,10 @@ class Pool:
     """``(P, 2)``: cells that the family's rule asks about."""
     named: NDArray[np.int64]
     """``(P, 4)``: ``target_type``, ``target_color``, ``move_type``, ``move_color``; -1 where none."""
+    obstacles: NDArray[np.int64]
+    """``(P, n)``: cells of what moves by itself, in the order of moving; n is 0 in most families."""
+    draws: NDArray[np.uint8]
+    """``(P, L)``: what the environment's generator says after the reset; see ``envs.grid.obstacles``."""
     shape: NDArray[np.int64]
     """``(4,)``: width, height, time limit in steps, whether walls hide nothing."""
 
@@ -105,12 +110,16 @@ def make_pool(env_id: str, kwargs: dict[str, Any], seeds: range) -> Pool:
     family = FAMILIES[type(base).__name__]
     width, height = base.width, base.height
     count = len(seeds)
+    movers = base.n_obstacles if family.rule == "obstacles" else 0
+    tries = stream_length(min(width, height), base.max_steps, movers)
     pool = Pool(
         seed=np.array(seeds, dtype=np.int64),
         cells=np.full((count, width * height), encode(None), dtype=np.uint8),
         pose=np.zeros(count, dtype=np.int64),
         targets=np.zeros((count, 2), dtype=np.int64),
         named=np.full((count, len(NAMED)), -1, dtype=np.int64),
+        obstacles=np.zeros((count, movers), dtype=np.int64),
+        draws=np.zeros((count, tries), dtype=np.uint8),
         shape=np.array([width, height, base.max_steps, base.see_through_walls], dtype=np.int64),
     )
     for i, seed in enumerate(seeds):
@@ -124,6 +133,8 @@ def make_pool(env_id: str, kwargs: dict[str, Any], seeds: range) -> Pool:
         pool.targets[i] = [y * width + x for x, y in mission.cells]
         state = extractor.read_state(env, None, {})
         pool.named[i] = [state.get(name, -1) for name in NAMED]
+        if movers:
+            pool.obstacles[i], pool.draws[i] = places(base), draw(base.np_random, tries)
     env.close()
     return pool
 
@@ -149,13 +160,19 @@ def _sound(pool: Pool, seeds: range) -> bool:
     if pool.shape.shape != (4,) or not np.array_equal(pool.seed, seeds):
         return False
     size = pool.width * pool.height
+    shapes: tuple[tuple[NDArray[Any], tuple[int, ...]], ...]
     shapes = ((pool.cells, (count, size)), (pool.pose, (count,)), (pool.targets, (count, 2)))
-    if any(a.shape != want for a, want in (*shapes, (pool.named, (count, len(NAMED))))):
+    movers = pool.obstacles.shape[-1]
+    tries = stream_length(min(pool.width, pool.height), pool.max_steps, movers)
+    shapes += ((pool.named, (count, len(NAMED))), (pool.obstacles, (count, movers)), (pool.draws, (count, tries)))
+    if any(a.shape != want for a, want in shapes):
         return False
-    if pool.cells.dtype != np.uint8 or any(a.dtype != np.int64 for a in (pool.pose, pool.targets, pool.named)):
+    numbers = (pool.pose, pool.targets, pool.named, pool.obstacles)
+    if any(a.dtype != np.uint8 for a in (pool.cells, pool.draws)) or any(a.dtype != np.int64 for a in numbers):
         return False
-    bounds = ((pool.pose, 4 * size), (pool.targets, size))
-    return bool(np.isin(pool.cells, CODES).all()) and all(a.min() >= 0 and a.max() < top for a, top in bounds)
+    bounds = ((pool.pose, 4 * size), (pool.targets, size), (pool.obstacles, size), (pool.draws, AROUND * AROUND))
+    inside = all(a.size == 0 or (a.min() >= 0 and a.max() < top) for a, top in bounds)
+    return inside and bool(np.isin(pool.cells, CODES).all())
 
 
 def _write(path: Path, pool: Pool) -> None:

@@ -68,12 +68,27 @@ class StateReader:
 
     def follow(self, world: World, change: Change) -> None:
         """Bring what is tracked up to date after a step."""
+        if world.wandering is not None:
+            self._follow_all(world)
+            return
         for kind, ranks in self.ranks.items():
             ranks.update(world.tracked[kind], change)
         if "cells" in world.tracked:
             drawn = self.types.index_select(0, change.after.to(torch.int32))
             at = self.by_column.index_select(0, change.front)
             world.tracked["cells"].scatter_(1, at[:, None], drawn[:, None])
+
+    def _follow_all(self, world: World) -> None:
+        """Read anew what is tracked, where more than the cell in front may have changed."""
+        cells = world.cells[:, : len(self.by_column)]
+        for kind, ranks in self.ranks.items():
+            there = world.tracked[kind]
+            found = ranks.of_code.index_select(0, cells.reshape(-1).to(torch.int32)).view(cells.shape)
+            found = (found + torch.arange(cells.shape[1], device=cells.device)).clamp(max=ranks.none)
+            there.copy_(found.sort(1).values[:, : there.shape[1]])
+        if "cells" in world.tracked:
+            drawn = self.types.index_select(0, cells.reshape(-1).to(torch.int32)).view(cells.shape)
+            world.tracked["cells"].scatter_(1, self.by_column.expand(cells.shape), drawn)
 
     def read(self, world: World, ahead: Tensor) -> dict[str, Tensor]:
         """The fields that may have changed, each ``(M, *shape)``."""

@@ -77,7 +77,7 @@ class GridVectorEnvironment:
         self._success = task.fitness.success
         self._limit = min(pool.max_steps, task.episode_steps)
         self._view = make_view(pool.width, pool.height, see_through=pool.see_through, device=self._device)
-        self._dynamics = make_dynamics(family.rule, pool.width, pool.height, targets=pool.targets, device=self._device)
+        self._dynamics = make_dynamics(family.rule, pool, device=self._device)
         self._reader = make_reader(task.state, pool, device=self._device)
         self._fields = tuple(f.name for f in task.state)
         steps = torch.arange(self._limit + 1, dtype=torch.float64)
@@ -106,6 +106,8 @@ class GridVectorEnvironment:
         after = self._read(ahead)
         pay = self._pay.index_select(0, world.step)
         reward = torch.where(change.won, pay, torch.zeros_like(pay))
+        if change.hit is not None:
+            reward = torch.where(change.hit, -1.0, reward)
         truncated = (world.step >= self._limit) & ~change.ended
         observation, self._state = self._restart(change.ended | truncated, final, after)
         return Step(
@@ -190,6 +192,7 @@ def _initial_world(pool: Pool, tracked: dict[str, Tensor], device: torch.device)
         step=torch.zeros(len(cells), dtype=torch.int64, device=device),
         layout=torch.arange(len(cells), device=device),
         tracked=tracked,
+        wandering=(tensor(pool.obstacles), torch.zeros_like(tensor(pool.pose))) if pool.obstacles.size else None,
     )
 
 

@@ -47,6 +47,9 @@ ENVIRONMENTS = (
     "PutNear-6x6-N2-v0",
     "MemoryS7-v0",
     "MemoryS13Random-v0",
+    "Dynamic-Obstacles-5x5-v0",
+    "Dynamic-Obstacles-Random-6x6-v0",
+    "Dynamic-Obstacles-16x16-v0",
 )
 UNSOLVED = ("Playground-v0", "ObstructedMaze-1Dlhb-v0", "ObstructedMaze-2Dlhb-v1", "ObstructedMaze-Full-v1")
 """Playground never pays; the planner does not look into boxes, and chance alone does not solve those mazes."""

@@ -15,15 +15,16 @@ from minigrid.core.world_object import Box, Door, Wall
 
 from envs.families import action_of, state_of
 from envs.grid import levels
-from envs.grid.cells import APPEARANCE, CODES, TYPE_DOOR, TYPE_WALL, UnknownObject, encode
+from envs.grid.cells import APPEARANCE, BALL, CODES, EMPTY, TYPE_DOOR, TYPE_WALL, WALL, UnknownObject, encode
 from envs.grid.levels import load_pool, make_pool, split_seeds
+from envs.grid.obstacles import make_obstacles
 from envs.grid.vector import GridVectorEnvironment, supports
 from envs.grid.view import CARRY_SLOT, EXTRA, STEPS, make_view
 from envs.task import Fitness, TaskSpec
 from envs.vector import Step, VectorEnvironment
 
 torch.set_num_threads(1)
-DOORKEY = "MiniGrid-DoorKey-5x5-v0"
+DOORKEY, WANDERING = "MiniGrid-DoorKey-5x5-v0", "MiniGrid-Dynamic-Obstacles-6x6-v0"
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -89,8 +90,9 @@ def test_reset_starts_the_same_episodes_again() -> None:
         assert_same(a, b, torch.arange(8))
 
 
-def test_kept_rows_go_on_undisturbed() -> None:
-    task, actions = make_task(episode_steps=20), random_actions(120, 8)
+@pytest.mark.parametrize("env_id", [DOORKEY, WANDERING])
+def test_kept_rows_go_on_undisturbed(env_id: str) -> None:
+    task, actions = make_task(env_id, episode_steps=20), random_actions(120, 8)
     whole = walk(GridVectorEnvironment(task, range(8)), actions)
     env = GridVectorEnvironment(task, range(8))
     walk(env, actions[:50])
@@ -101,7 +103,9 @@ def test_kept_rows_go_on_undisturbed() -> None:
         assert_same(a, env.step(action[rows]), rows)
 
 
-@pytest.mark.parametrize("env_id", [DOORKEY, "MiniGrid-PutNear-6x6-N2-v0", "MiniGrid-ObstructedMaze-1Dlhb-v0"])
+@pytest.mark.parametrize(
+    "env_id", [DOORKEY, WANDERING, "MiniGrid-PutNear-6x6-N2-v0", "MiniGrid-ObstructedMaze-1Dlhb-v0"]
+)
 def test_resetting_without_counting_rows_gives_the_same(env_id: str) -> None:
     task, actions = make_task(env_id, episode_steps=20), random_actions(120, 8)
     by_rows = walk(GridVectorEnvironment(task, range(8)), actions)
@@ -112,9 +116,10 @@ def test_resetting_without_counting_rows_gives_the_same(env_id: str) -> None:
         assert_same(a, b, torch.arange(8))
 
 
-def test_what_lasts_between_steps_stays_in_place() -> None:
+@pytest.mark.parametrize("env_id", [WANDERING, "MiniGrid-ObstructedMaze-1Dlhb-v0"])
+def test_what_lasts_between_steps_stays_in_place(env_id: str) -> None:
     # A recorded graph of a rollout reads and writes fixed addresses.
-    env = GridVectorEnvironment(make_task("MiniGrid-ObstructedMaze-1Dlhb-v0", episode_steps=20), range(8))
+    env = GridVectorEnvironment(make_task(env_id, episode_steps=20), range(8))
     env._by_rows = False
     env.reset()
     before = [tensor.data_ptr() for tensor in (*env._world.tensors(), env._episode)]
@@ -191,7 +196,6 @@ def test_fields_have_the_schemas_shapes_and_dtypes() -> None:
 @pytest.mark.parametrize(
     "task",
     [
-        make_task("MiniGrid-Dynamic-Obstacles-6x6-v0"),
         make_task("BabyAI-GoToObj-v0"),
         make_task(DOORKEY, agent_view_size=5),
         replace(make_task(), fitness=Fitness(kind="return", function="mine:score")),
@@ -300,3 +304,18 @@ def test_every_load_is_shown_where_the_agent_stands() -> None:
         shown, _ = view(torch.from_numpy(cells)[None], torch.tensor([6 * 4]))
         image = shown[0, :-1].view(7, 7, 3)
         assert image[3, 6].tolist() == [int(v) for v in APPEARANCE[code]]
+
+
+def test_an_obstacle_without_a_free_cell_stays_and_takes_all_its_tries() -> None:
+    """``place_obj(max_tries=100)`` looks a hundred and one times before it gives up."""
+    cells = torch.full((2, 25), WALL, dtype=torch.uint8)
+    cells[:, 12] = BALL
+    cells[1, 13] = EMPTY
+    tried_left_first = np.array([[1] * 200, [1] * 60 + [7] * 140], dtype=np.uint8)
+    at, used = torch.full((2, 1), 12), torch.zeros(2, dtype=torch.int64)
+    obstacles = make_obstacles(tried_left_first, 5, device=torch.device("cpu"))
+    obstacles.move(cells, at, used, torch.arange(2), torch.tensor([0, 0]))
+    assert at.tolist() == [[12], [13]]
+    assert used.tolist() == [101, 61]
+    assert cells[:, 12].tolist() == [BALL, EMPTY]
+    assert cells[1, 13] == BALL
