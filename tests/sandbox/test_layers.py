@@ -107,17 +107,37 @@ def test_the_jail_alone_contains_a_process(canaries: Canaries) -> None:
     assert missing == []
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
+MAY_READ = "+dac_read_search"
+ORDINARY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", f"--inh-caps={MAY_READ}",
+            f"--ambient-caps={MAY_READ}", f"--bounding-set=-all,{MAY_READ}")  # fmt: skip
+"""Begins a command as an ordinary user, who may read this checkout's files and nothing more."""
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
+
+
+@needs_root
 def test_the_jail_of_an_ordinary_user_contains_a_process(canaries: Canaries) -> None:
-    """An ordinary user, who may read this checkout's files and nothing more."""
-    may_read = "+dac_read_search"
-    user = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", f"--inh-caps={may_read}",
-            f"--ambient-caps={may_read}", f"--bounding-set=-all,{may_read}")  # fmt: skip
-    achieved, layers, missing, pid, uid = inside_the_jail(canaries, *user)
+    achieved, layers, missing, pid, uid = inside_the_jail(canaries, *ORDINARY)
     assert achieved == []
     assert (pid, uid) == (1, 65532)
     assert "user-namespace" in layers
     assert missing == []
+
+
+@needs_root
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_jail_of_an_ordinary_user_contains_every_attack(tmp_path_factory: pytest.TempPathFactory) -> None:
+    home = tmp_path_factory.mktemp("home", numbered=False)
+    for folder in (home, *home.parents[:2]):
+        folder.chmod(0o777)
+    attacks = ["tests/sandbox/test_attacks.py", "-k", "contained", "-m", "not docker"]
+    command = [*ORDINARY, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--basetemp={home / 'tmp'}"]
+    done = subprocess.run(
+        [*command, *attacks], cwd=ROOT, env={**os.environ, "HOME": str(home)}, capture_output=True, check=False
+    )
+    said = done.stdout.decode()
+    assert done.returncode == 0, said
+    assert f"{len(ATTACKS)} passed" in said
 
 
 def run_filter(program: bytes, *, arch: int, number: int, third: int = 0) -> int:
