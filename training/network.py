@@ -15,6 +15,7 @@ from envs.episode import Array
 from envs.errors import UserError
 from envs.task import Action
 from training.observation import WIDTH, padded
+from training.sparse import SparseFeatures
 
 
 class Part(NamedTuple):
@@ -86,14 +87,14 @@ class Network:
         """Number of learners."""
         return self.flat.shape[0]
 
-    def policy(self, features: Tensor) -> Distribution:
+    def policy(self, features: Features) -> Distribution:
         """The distribution over actions at ``(P, B, inputs)`` features."""
         output = _mlp(self._actor, features)[..., : self.architecture.action.size]
         if self._log_std is None:
             return Categorical(torch.log_softmax(output, -1))
         return Gaussian(output, self._log_std[..., : self.architecture.action.size])
 
-    def value(self, features: Tensor) -> Tensor:
+    def value(self, features: Features) -> Tensor:
         """``(P, B)`` values at ``(P, B, inputs)`` features."""
         return _mlp(self._critic, features)[..., 0]
 
@@ -140,11 +141,21 @@ def load_network(architecture: Architecture, weights: Sequence[Mapping[str, Arra
     return Network(architecture, flat.to(device))
 
 
-def _mlp(layers: list[Tensor], features: Tensor) -> Tensor:
-    hidden = features.to(torch.float32)
-    for index in range(0, len(layers) - 2, 2):
-        hidden = torch.relu_(torch.baddbmm(layers[index + 1], hidden, layers[index]))
-    return torch.baddbmm(layers[-1], hidden, layers[-2])
+Features = Tensor | SparseFeatures
+"""``(P, B, inputs)`` of any number type, or the same with the zeros left out."""
+
+
+def _mlp(layers: list[Tensor], features: Features) -> Tensor:
+    hidden = _first(layers[0], layers[1], features)
+    for index in range(2, len(layers), 2):
+        hidden = torch.baddbmm(layers[index + 1], torch.relu_(hidden), layers[index])
+    return hidden
+
+
+def _first(matrix: Tensor, bias: Tensor, features: Features) -> Tensor:
+    if isinstance(features, SparseFeatures):
+        return features.times(matrix) + bias
+    return torch.baddbmm(bias, features.to(torch.float32), matrix)
 
 
 class Categorical:

@@ -21,7 +21,7 @@ from envs.make_vector import make_vector
 from envs.task import TaskSpec
 from training.curve import Curves, area
 from training.evaluate import architecture, evaluate, policy_weights
-from training.network import initial_network
+from training.network import Features, initial_network
 from training.normalizer import RewardNormalizer
 from training.observation import encoder
 from training.payment import groups, pay, rewarded_rows
@@ -29,6 +29,7 @@ from training.ppo import Adam, Batch, gae, update
 from training.result import Learner, OnRollout, OnStep, Point, Progress, StoppedEarly, TrainingResult
 from training.rollout import Rollout, collect
 from training.seeding import derive, generator
+from training.sparse import SparseFeatures
 
 
 def train(
@@ -182,11 +183,12 @@ class Population:
         settings = self.task.ppo
         ended = _learner_first(rollout.ended, len(self.learners)).to(rollout.features.device)
         paid = self._normalizer(torch.from_numpy(reward).to(rollout.features.device), ended)
+        features = learnable(rollout.features.flatten(1, 2))
         with torch.no_grad():
-            value, next_value = self._values(rollout)
+            value, next_value = self._values(features, rollout)
         advantage = gae(paid, value, next_value, ended, gamma=settings.gamma, gae_lambda=settings.gae_lambda)
         batch = Batch(
-            rollout.features.flatten(1, 2),
+            features,
             rollout.action.flatten(1, 2),
             rollout.log_probability.flatten(1, 2),
             advantage.flatten(1, 2),
@@ -202,12 +204,10 @@ class Population:
             generators=self._minibatches,
         )
 
-    def _values(self, rollout: Rollout) -> tuple[Tensor, Tensor]:
+    def _values(self, features: Features, rollout: Rollout) -> tuple[Tensor, Tensor]:
         """Values of every step, and of what follows it within its episode, each ``(P, T, N)``."""
         population, steps, envs, _ = rollout.features.shape
-        rows = rollout.features.flatten(1, 2)
-        parts = [self._network.value(part) for part in torch.split(rows, _VALUE_ROWS, dim=1)]
-        value = torch.cat(parts, 1).view(population, steps, envs)
+        value = self._network.value(features).view(population, steps, envs)
         last = self._encoder(rollout.last_observation.view(population, envs, -1))
         next_value = torch.cat([value[:, 1:], self._network.value(last)[:, None]], 1)
         terminated = _learner_first(rollout.terminated, population).to(value.device)
@@ -292,11 +292,13 @@ class Population:
         self._env.close()
 
 
-_VALUE_ROWS = 512
-"""Rows of a learner that go through the critic at once."""
-
 _FINAL_ROWS = 32
-"""The same, for the final observations of truncated episodes."""
+"""Final observations of truncated episodes of a learner that go through the critic at once."""
+
+
+def learnable(features: Tensor) -> Features:
+    """What the update reads: without their zeros where most columns are zero and the device allows it."""
+    return SparseFeatures.of(features) if features.dtype == torch.int8 and features.device.type == "cpu" else features
 
 
 def _learner_first(values: Array, population: int) -> Tensor:

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from envs.task import PPOSettings
-from training.network import Network
+from training.network import Features, Network
+from training.sparse import SparseFeatures
 
 
 def gae(reward: Tensor, value: Tensor, next_value: Tensor, ended: Tensor, *, gamma: float, gae_lambda: float) -> Tensor:
@@ -35,7 +36,7 @@ def gae(reward: Tensor, value: Tensor, next_value: Tensor, ended: Tensor, *, gam
 class Batch(NamedTuple):
     """Everything that the loss reads, ``B`` rows for each learner."""
 
-    features: Tensor
+    features: Features
     """``(P, B, F)``, of the encoder's dtype."""
     action: Tensor
     """``(P, B)`` int64 or ``(P, B, A)`` float32."""
@@ -56,7 +57,9 @@ class Batch(NamedTuple):
             chosen = values.flatten(0, 1).index_select(0, flat)
             return chosen.view(*index.shape, *values.shape[2:])
 
-        return Batch(*(pick(values) for values in self))
+        if isinstance(self.features, SparseFeatures):
+            return Batch(self.features.rows(index), *(pick(values) for values in self[1:]))
+        return Batch(pick(self.features), *(pick(values) for values in self[1:]))
 
 
 class Adam:
@@ -95,7 +98,7 @@ def losses(network: Network, batch: Batch, settings: PPOSettings) -> Tensor:
     centred = advantage - advantage.mean(1, keepdim=True)
     deviation = (centred.square().sum(1, keepdim=True) / max(advantage.shape[1] - 1, 1)).sqrt()
     advantage = centred / (deviation + 1e-8)
-    features = batch.features.to(torch.float32)
+    features = batch.features if isinstance(batch.features, SparseFeatures) else batch.features.to(torch.float32)
     policy = network.policy(features)
     ratio = (policy.log_probability(batch.action) - batch.log_probability).exp()
     clipped = ratio.clamp(1 - settings.clip, 1 + settings.clip)

@@ -1,0 +1,34 @@
+"""What was measured where: the processor, the packages, the commit."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def machine() -> str:
+    """The machine in one line."""
+    packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "torch"))
+    system = f"Linux {platform.release()}, Python {platform.python_version()}"
+    return f"{processor()}, {os.cpu_count()} processors, {system}, {packages}"
+
+
+def processor() -> str:
+    """The processor's name, where the kernel tells it."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def commit() -> str:
+    """The commit that was measured; with a mark where files differ from it."""
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    return done.stdout.strip() or "unknown"
