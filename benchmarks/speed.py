@@ -140,7 +140,9 @@ def table(found: Mapping[str, Any]) -> str:
         each = speeds(found, name)
         wall = statistics.median(r["steps"] / r["wall"] for r in way["rounds"])
         median = statistics.median(each)
-        lines.append(f"| {name} | {median:,.0f} | {min(each):,.0f} to {max(each):,.0f} | {wall:,.0f} | {way['start']:.0f} |")
+        lines.append(
+            f"| {name} | {median:,.0f} | {min(each):,.0f} to {max(each):,.0f} | {wall:,.0f} | {way['start']:.0f} |"
+        )
     return "\n".join(lines)
 
 

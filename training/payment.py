@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,7 +57,8 @@ def rewarded_rows(sharing: Sequence[Group], envs: int) -> Array | None:
     return (learners[:, None] * envs + np.arange(envs)).ravel()
 
 
-def pay(
+@contextmanager
+def paying(
     learners: Sequence[Learner],
     sharing: Sequence[Group],
     native: Array,
@@ -64,20 +66,40 @@ def pay(
     *,
     gamma: float,
     task_weight: float,
-) -> Payment:
-    """What each learner earned in a rollout of ``(T, M)`` native rewards.
+) -> Iterator[Callable[[], Payment]]:
+    """Ask what each learner earned in a rollout of ``(T, M)`` native rewards; calling what is given waits for it.
 
-    ``transitions`` holds the rows of ``rewarded_rows``. Learners without a reward function are paid the
-    native reward itself. A reward that fails, or is not finite, ends up in ``failures``; other exceptions
-    propagate.
+    All rewards are asked at once, each in a thread that mostly waits for a jail of its own: the jails compute side by
+    side, and beside what the caller does in the block. ``transitions`` holds the rows of ``rewarded_rows``. Learners
+    without a reward function are paid the native reward itself. A reward that fails, or is not finite, ends up in
+    ``failures``; other exceptions propagate.
     """
+    steps, envs = native.shape[0], native.shape[1] // len(learners)
+    by_learner = native.reshape(steps, len(learners), envs)
+
+    def ask(group: Group, first: int) -> Earned | RewardFailure:
+        own = _rows(transitions, slice(first, first + len(group.learners) * envs))
+        paid_natively = by_learner[:, list(group.learners)].reshape(steps, -1)
+        try:
+            return _ask(group.reward, own, paid_natively, gamma, task_weight)
+        except RewardFailure as failure:
+            return failure
+
+    firsts = np.cumsum([0, *(len(group.learners) * envs for group in sharing)])[:-1]
+    with ThreadPoolExecutor(max(1, len(sharing)), thread_name_prefix="reward") as threads:
+        asked = [threads.submit(ask, group, int(first)) for group, first in zip(sharing, firsts, strict=True)]
+        yield lambda: _payment(learners, sharing, native, [each.result() for each in asked])
+
+
+def _payment(
+    learners: Sequence[Learner], sharing: Sequence[Group], native: Array, asked: Sequence[Earned | RewardFailure]
+) -> Payment:
     steps = native.shape[0]
     envs = native.shape[1] // len(learners)
     by_learner = native.reshape(steps, len(learners), envs)
     reward = by_learner.transpose(1, 0, 2).astype(np.float32)
     spreads: list[dict[str, Spread]] = [{} for _ in learners]
     failures: dict[str, str] = {}
-    asked = _ask_all(sharing, by_learner, transitions, gamma, task_weight)
     for group, answer in zip(sharing, asked, strict=True):
         members = list(group.learners)
         if isinstance(answer, RewardFailure):
@@ -94,26 +116,6 @@ def pay(
 
 Earned = tuple[Array, dict[str, Array]]
 """What a group is paid in all, ``(T, R)``, and the same by component."""
-
-
-def _ask_all(
-    sharing: Sequence[Group], native: Array, transitions: Transitions | None, gamma: float, task_weight: float
-) -> list[Earned | RewardFailure]:
-    """Ask all groups at once: each waits for a jail of its own, and their jails compute side by side."""
-    steps, _, envs = native.shape
-
-    def ask(group: Group, first: int) -> Earned | RewardFailure:
-        own = _rows(transitions, slice(first, first + len(group.learners) * envs))
-        try:
-            return _ask(group.reward, own, native[:, list(group.learners)].reshape(steps, -1), gamma, task_weight)
-        except RewardFailure as failure:
-            return failure
-
-    firsts = np.cumsum([0, *(len(group.learners) * envs for group in sharing)])[:-1]
-    if len(sharing) < 2:
-        return [ask(group, 0) for group in sharing]
-    with ThreadPoolExecutor(len(sharing), thread_name_prefix="reward") as threads:
-        return list(threads.map(ask, sharing, map(int, firsts)))
 
 
 def _ask(reward: RewardFunction, transitions: Transitions, native: Array, gamma: float, task_weight: float) -> Earned:

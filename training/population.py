@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from training.evaluate import architecture, evaluate, policy_weights
 from training.network import Features, initial_network
 from training.normalizer import RewardNormalizer
 from training.observation import encoder
-from training.payment import groups, pay, rewarded_rows
+from training.payment import groups, paying, rewarded_rows
 from training.ppo import Adam, Batch, gae, update
 from training.result import Learner, OnRollout, OnStep, Point, Progress, StoppedEarly, TrainingResult
 from training.rollout import Rollout, collect
@@ -162,14 +163,16 @@ class Population:
         self._observation = rollout.last_observation
         self._taken += 1
         self.env_steps += rollout.native.size
-        payment = pay(
+        with paying(
             self.learners,
             sharing,
             rollout.native,
             rollout.transitions,
             gamma=settings.gamma,
             task_weight=self.task.task_weight,
-        )
+        ) as earned:
+            seen = self._seen(rollout)
+            payment = earned()
         self._curves.take(rollout.native, rollout.ended, rollout.success, payment, rollout.entropy.cpu().numpy())
         reward = payment.reward
         if payment.failures:
@@ -177,18 +180,23 @@ class Population:
             if not kept:
                 return
             rollout, reward = rollout.select(kept), reward[kept]
-        self._learn(rollout, reward)
+            seen = self._seen(rollout)
+        self._learn(rollout, seen, reward)
 
-    def _learn(self, rollout: Rollout, reward: Array) -> None:
+    def _seen(self, rollout: Rollout) -> Seen:
+        """What the update reads of the observations; needs no reward, so it is had while the jails compute."""
+        features = learnable(rollout.features.flatten(1, 2))
+        with torch.no_grad():
+            return Seen(features, *self._values(features, rollout))
+
+    def _learn(self, rollout: Rollout, seen: Seen, reward: Array) -> None:
         settings = self.task.ppo
         ended = _learner_first(rollout.ended, len(self.learners)).to(rollout.features.device)
         paid = self._normalizer(torch.from_numpy(reward).to(rollout.features.device), ended)
-        features = learnable(rollout.features.flatten(1, 2))
-        with torch.no_grad():
-            value, next_value = self._values(features, rollout)
-        advantage = gae(paid, value, next_value, ended, gamma=settings.gamma, gae_lambda=settings.gae_lambda)
+        value = seen.value
+        advantage = gae(paid, value, seen.next_value, ended, gamma=settings.gamma, gae_lambda=settings.gae_lambda)
         batch = Batch(
-            features,
+            seen.features,
             rollout.action.flatten(1, 2),
             rollout.log_probability.flatten(1, 2),
             advantage.flatten(1, 2),
@@ -290,6 +298,17 @@ class Population:
     def close(self) -> None:
         """Free the environments."""
         self._env.close()
+
+
+class Seen(NamedTuple):
+    """A rollout as actor and critic see it."""
+
+    features: Features
+    """``(P, T * N, F)``."""
+    value: Tensor
+    """``(P, T, N)``: the critic's, of every step."""
+    next_value: Tensor
+    """``(P, T, N)``: of what follows it within its episode."""
 
 
 _FINAL_ROWS = 32

@@ -58,7 +58,7 @@ class SparseFeatures:
 
     def times(self, matrix: Tensor) -> Tensor:
         """``(P, B, H)``: the product with ``(P, F, H)`` float32, differentiable by the matrix."""
-        product: Tensor = _Product.apply(matrix, self)
+        product: Tensor = _Product.apply(matrix, self)  # type: ignore[no-untyped-call]
         return product
 
     @cached_property
