@@ -64,7 +64,10 @@ BEFORE_OUT: Final[dict[str, int]] = {
     **dict.fromkeys(UNARY, 1),
     **dict.fromkeys(BINARY, 2),
     **dict.fromkeys(_words("all any argmax argmin amax amin max min median concatenate stack dot round outer"), 2),
-    **dict.fromkeys(_words("sum mean std var prod cumsum cumprod clip take percentile quantile choose"), 3),
+    **dict.fromkeys(_words("choose nanargmax nanargmin nanmax nanmedian nanmin ptp"), 2),
+    **dict.fromkeys(_words("sum mean std var prod cumsum cumprod clip take percentile quantile"), 3),
+    **dict.fromkeys(_words("nanmean nanstd nansum"), 3),
+    "trace": 5,
     **dict.fromkeys(_words("add.reduce multiply.reduce logical_and.reduce logical_or.reduce"), 3),
     **dict.fromkeys(_words("maximum.reduce minimum.reduce maximum.accumulate minimum.accumulate"), 3),
 }
@@ -102,6 +105,8 @@ SIZED: Final[dict[str, slice]] = {
     "arange": slice(0, 3),
 }
 """Functions of numpy whose arguments set how much memory they take, and which positional ones do."""
+SQUARE: Final = _words("eye identity tri")
+"""Those that make a square where one size is given."""
 SIZES: Final = _words("M N dimensions n num pad_width repeats reps shape")
 """The same arguments by name."""
 TYPED: Final = _words(
@@ -120,8 +125,14 @@ VIEWS: Final = _words(
 ATTRIBUTES: Final = _words("T dtype eps imag itemsize max min nbytes ndim real shape size smallest_normal tiny")
 MUTATORS: Final = _words("append clear extend fill insert pop remove setdefault update sort")
 """Methods that change what they are called on: fine on what the function made itself."""
-REDUCTIONS: Final = _words("clip cumprod cumsum mean prod std sum var")
-"""Methods whose third positional argument would be written into."""
+METHOD_BEFORE_OUT: Final[dict[str, int]] = {
+    **dict.fromkeys(_words("all any argmax argmin dot max min round"), 1),
+    **dict.fromkeys(_words("clip cumprod cumsum mean prod std sum take var"), 2),
+    "trace": 4,
+}
+"""How many positional arguments a method takes before the one that it writes into."""
+NOT_VALUES: Final = _words("iter pow range")
+"""Builtins that must be called where they are named: there are rules on their arguments."""
 METHODS: Final = (
     MUTATORS
     | _words(

@@ -25,7 +25,7 @@ def check_call(reading: Reading, node: ast.Call) -> None:
 
 
 def _check_keyword(reading: Reading, node: ast.Call, keyword: ast.keyword, path: str | None) -> None:
-    if keyword.arg is None and not isinstance(node.func, ast.Name):
+    if keyword.arg is None and (path is not None or not isinstance(node.func, ast.Name)):
         reading.refuse(node, "call", "`**` hides the arguments of this call. Write them out.")
     elif keyword.arg == "out" and not _fresh(reading, keyword.value):
         advice = "Use the value that the function returns, for example np.where(mask, a / np.where(mask, b, 1), 0)."
@@ -34,6 +34,8 @@ def _check_keyword(reading: Reading, node: ast.Call, keyword: ast.keyword, path:
         if all(k.arg != "out" for k in node.keywords):
             message = "`where=` leaves the other elements undefined. Write np.where(mask, value, 0)."
             reading.refuse(node, "out", message)
+    elif keyword.arg == "overwrite_input":
+        reading.refuse(node, "out", "`overwrite_input=` changes the array in place. Leave it out.")
     elif keyword.arg == "dtype":
         _check_dtype(reading, keyword.value)
     elif keyword.arg == "copy" and path == "numpy.nan_to_num":
@@ -61,13 +63,15 @@ def _check_dtype(reading: Reading, node: ast.expr) -> None:
 
 def _check_module_call(reading: Reading, node: ast.Call, path: str) -> None:
     name = path.partition(".")[2]
+    if any(isinstance(argument, ast.Starred) for argument in node.args):
+        reading.refuse(node, "call", "`*` hides the arguments of this call. Write them out.")
     most = allowed.BEFORE_OUT.get(name) if path.startswith("numpy.") else None
     if most is not None and len(node.args) > most:
         takes = {1: "one array", 2: "two arrays"}.get(most, f"{most} positional arguments")
         advice = f"Nest the calls: np.{name}(np.{name}(a, b), c)." if name in allowed.BINARY else "Leave it out."
         message = f"`np.{name}` takes {takes}: argument {most + 1} would be written into. {advice}"
         reading.refuse(node, "out", message)
-    if name in allowed.SIZED and size(_sizes(node, allowed.SIZED[name]), reading.scopes) > allowed.LARGEST_SIZE:
+    if name in allowed.SIZED and _asked(reading, node, name) > allowed.LARGEST_SIZE:
         message = f"`np.{name}` would make more than {allowed.LARGEST_SIZE} elements. Make arrays of the batch's size."
         reading.refuse(node, "size", message)
     if name in allowed.TYPED:
@@ -79,9 +83,11 @@ def _check_module_call(reading: Reading, node: ast.Call, path: str) -> None:
         _check_power(reading, node)
 
 
-def _sizes(node: ast.Call, places: slice) -> list[ast.expr]:
-    """The arguments that set how large a result is."""
-    return [*node.args[places], *(k.value for k in node.keywords if k.arg in allowed.SIZES)]
+def _asked(reading: Reading, node: ast.Call, name: str) -> float:
+    """How many elements the constants among a call's arguments ask for."""
+    sizes = [*node.args[allowed.SIZED[name]], *(k.value for k in node.keywords if k.arg in allowed.SIZES)]
+    largest = size(sizes, reading.scopes)
+    return largest**2 if name in allowed.SQUARE and len(sizes) == 1 else largest
 
 
 def _check_power(reading: Reading, node: ast.Call) -> None:
@@ -125,7 +131,8 @@ def _check_method(reading: Reading, node: ast.Call, func: ast.Attribute) -> None
         reading.refuse(node, "store", f"`.{func.attr}` changes `{text}`, which {SHARED[whose]}. {advice}")
     if func.attr == "astype" and node.args:
         _check_dtype(reading, node.args[0])
-    if func.attr in allowed.REDUCTIONS and len(node.args) > 2:
-        reading.refuse(node, "out", f"Argument 3 of `.{func.attr}` would be written into. Leave it out.")
+    most = allowed.METHOD_BEFORE_OUT.get(func.attr)
+    if most is not None and len(node.args) > most:
+        reading.refuse(node, "out", f"Argument {most + 1} of `.{func.attr}` would be written into. Leave it out.")
     if func.attr == "repeat" and size(node.args, reading.scopes) > allowed.LARGEST_SIZE:
         reading.refuse(node, "size", "The array would be repeated too often. Make arrays of the batch's size.")

@@ -66,7 +66,8 @@ def size(arguments: list[ast.expr], scopes: list[Scope]) -> float:
     largest = 0.0
     for argument in arguments:
         parts = argument.elts if isinstance(argument, ast.Tuple | ast.List) else [argument]
-        known = [abs(n) for n in (number(part, scopes) for part in parts) if n is not None]
+        # What is not a number (a difference of infinite constants) is no size either.
+        known = [math.inf if math.isnan(n) else abs(n) for n in (number(p, scopes) for p in parts) if n is not None]
         largest = max(largest, math.prod(n for n in known if n > 0) if known else 0.0)
     return largest
 
@@ -82,12 +83,18 @@ def too_large(op: ast.operator, left: ast.expr, right: ast.expr, scopes: list[Sc
 
 
 def _repeated(sequence: ast.expr, times: float | None) -> str | None:
+    if _is_text(sequence) and (times is None or times > 1000 or not isinstance(sequence, ast.Constant | ast.JoinedStr)):
+        return "Text must not be repeated. Write the name out."
     match sequence:
-        case ast.JoinedStr() | ast.Constant(value=str() | bytes()) if times is None or times > 1000:
-            return "Text must not be repeated. Write the name out."
         case ast.List() | ast.Tuple() | ast.ListComp() if times is not None and times > allowed.LARGEST_SIZE:
             return f"A list must not be repeated {times:.0g} times. Use np.zeros or np.full of the batch size."
     return None
+
+
+def _is_text(node: ast.expr) -> bool:
+    if isinstance(node, ast.BinOp):
+        return _is_text(node.left) or _is_text(node.right)
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str | bytes))
 
 
 def _huge_power(op: ast.operator, base: float | None, exponent: float | None) -> str | None:

@@ -62,9 +62,15 @@ def _twice(tree: ast.Module, names: tuple[str, ...]) -> Iterator[Violation]:
             if node.name in names and node.name in seen:
                 yield _violation("entry_point", f"`{node.name}` is defined twice. Keep one.", node)
             seen.add(node.name)
-        for target in getattr(node, "targets", ()):
-            if isinstance(target, ast.Name) and target.id in names:
-                yield _violation("entry_point", f"`{target.id}` must be defined with `def`.", node)
+    for part in own_nodes(tree.body):
+        bound: list[str] = []
+        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+            bound = [part.id]
+        elif isinstance(part, ast.Import | ast.ImportFrom):
+            bound = [(alias.asname or alias.name).split(".")[0] for alias in part.names]
+        for name in set(bound) & set(names):
+            # However it is bound, it would be called without having been read as what it is.
+            yield _violation("entry_point", f"`{name}` must be one function: Define it with `def` alone.", part)
 
 
 def _missing(tree: ast.Module, name: str, wanted: tuple[str, ...]) -> Violation:

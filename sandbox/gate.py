@@ -20,6 +20,8 @@ from sandbox.rules import broken_rules
 
 _MOST_VIOLATIONS = 20
 _BRACKETS = re.compile(r"[(\[{)\]}]")
+_COOKIE = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
+"""PEP 263: what Python takes for the encoding of a file's bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,16 @@ def _size(source: str) -> Violation | None:
         deepest = max(deepest, depth)
     if deepest > allowed.DEPTH:
         return _violation("depth", "Brackets are nested too deeply. Split the expression into named steps.")
+    return _cookie(source)
+
+
+def _cookie(source: str) -> Violation | None:
+    """Refuse a source that says how its bytes are to be read: a loader of files might read another program in it."""
+    for number, line in enumerate(re.split(r"\r\n|[\r\n\f]", source)[:4]):
+        found = _COOKIE.match(line)
+        if found and found[1].lower().replace("_", "-") not in ("utf-8", "utf8"):
+            message = f"The comment declares the encoding {found[1][:40]!r}. Remove it: programs are UTF-8."
+            return _violation("encoding", message, number + 1)
     return None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 
 from sandbox import allowed
 from sandbox.names import Reading, statements
@@ -68,7 +67,7 @@ def refuse_path(reading: Reading, node: ast.AST, path: str) -> None:
     module, _, name = path.partition(".")
     first = f"{module}.{name.split('.')[0]}"
     table = {"numpy": allowed.NUMPY, "math": allowed.MATH}.get(module, frozenset())
-    close = difflib.get_close_matches(name, table, n=1, cutoff=0.8)
+    close = reading.nearest(name, table, cutoff=0.8)
     guess = f"Did you mean `{module}.{close[0]}`?" if close else "Write the formula with the basic functions of numpy."
     advice = allowed.INSTEAD.get(path) or allowed.INSTEAD.get(first) or guess
     rule = "underscore" if "._" in path else "module_function"

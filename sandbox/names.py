@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import difflib
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -41,11 +43,19 @@ class Reading:
     scopes: list[Scope] = field(default_factory=list)
     """The module's scope, then those of the functions around this point, innermost last."""
     found: list[Violation] = field(default_factory=list)
+    guesses: int = 5
+    """How many more names may be guessed: a guess costs a comparison with every other name."""
 
     def refuse(self, node: ast.AST, rule: str, message: str) -> None:
         """Note one violation at the node's line."""
         line = getattr(node, "lineno", None)
         self.found.append(Violation(stage="gate", kind="rejected", rule=rule, message=message, line=line))
+
+    def nearest(self, name: str, names: Iterable[str], cutoff: float = 0.6) -> list[str]:
+        """The name most like ``name``, if there is one and a guess is left."""
+        self.guesses -= 1
+        some = itertools.islice((n for n in sorted(names) if len(n) <= _LONGEST_GUESS), _MOST_COMPARED)
+        return difflib.get_close_matches(name[:_LONGEST_GUESS], some, n=1, cutoff=cutoff) if self.guesses >= 0 else []
 
     def path(self, node: ast.expr) -> str | None:
         """The dotted path (``numpy.linalg.norm``) that an expression names, or None."""
@@ -95,6 +105,7 @@ def _copies_not(call: ast.Call) -> bool:
     return any(k.arg == "copy" and ast.unparse(k.value) != "True" for k in call.keywords)
 
 
+_LONGEST_GUESS, _MOST_COMPARED = 40, 200
 _LEAVES = frozenset({"arg", "attr", "ctx", "id", "lineno", "name", "op", "ops", "type_comment"})
 _FIELDS = {
     kind: tuple(name for name in kind._fields if name not in _LEAVES and kind is not ast.Constant)

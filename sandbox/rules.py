@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-import difflib
 import re
 from collections.abc import Callable
 from typing import Any
@@ -44,6 +43,8 @@ class _Reader:
         self.refuse = self.reading.refuse
         self.inside: list[str] = []
         """Names of the functions around this point."""
+        self.called: set[ast.expr] = set()
+        """What stands where something is called."""
         self.calls: dict[str, set[str]] = {}
         """Which functions of the program each of its functions names."""
         self.defined: dict[str, ast.AST] = {}
@@ -125,7 +126,7 @@ class _Reader:
         elif isinstance(value, int) and abs(value) > allowed.LARGEST_INT:
             self.refuse(node, "constant", f"The integer is too large: use at most {allowed.LARGEST_INT}.")
         elif isinstance(value, float) and abs(value) > allowed.LARGEST_FLOAT:
-            self.refuse(node, "constant", "The number is too large: write np.inf, or a number of ordinary size.")
+            self.refuse(node, "constant", "The number is too large. Write np.inf, or a number of ordinary size.")
 
     def _formatted(self, node: ast.FormattedValue) -> None:
         if isinstance(node.format_spec, ast.JoinedStr):
@@ -167,7 +168,9 @@ class _Reader:
             self.refuse(node, "annotation", f"`{name}` may not be a value. Use it in annotations only.")
         elif path is None:
             scope = self.reading.scope(name)
-            if scope is None:
+            if scope is None and name in allowed.NOT_VALUES and node not in self.called:
+                self.refuse(node, "builtin", f"`{name}` must be called where it is named.")
+            elif scope is None:
                 if name not in allowed.BUILTINS:
                     self._refuse_name(node, name)
             elif name in scope.functions:
@@ -180,12 +183,13 @@ class _Reader:
             self.refuse(node, "builtin", f"The builtin `{name}` may not be used. {advice or 'Remove it.'}")
             return
         names = {n for scope in self.reading.scopes for n in scope.bound} | set(self.reading.paths)
-        close = difflib.get_close_matches(name, names, n=1)
+        close = self.reading.nearest(name, names)
         guess = f"Did you mean `{close[0]}`?" if close else "Define it, or read it from `state` or `next_state`."
         self.refuse(node, "name", f"`{name}` is not defined. {advice or guess}")
 
     def _call(self, node: ast.Call) -> None:
         check_call(self.reading, node)
+        self.called.add(node.func)
         if isinstance(node.func, ast.Attribute):
             self._attribute(node.func)
         else:
@@ -279,9 +283,13 @@ class _Reader:
 
     def _declare(self, node: ast.AnnAssign) -> None:
         check_annotation(self.reading, node.annotation)
+        if not isinstance(node.target, ast.Name):
+            # Python evaluates such a target even where no value is given.
+            self.refuse(node, "annotation", "Only a plain name may be annotated. Leave the annotation out.")
         if node.value is not None:
             self._read(node.value)
-            self._read(node.target)
+        self._read(node.target)
+        if node.value is not None:
             bind(self.reading, node.target, node.value)
 
     def _augment(self, node: ast.AugAssign) -> None:

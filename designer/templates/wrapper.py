@@ -15,7 +15,7 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, SupportsFloat
 
 import gymnasium
@@ -40,6 +40,10 @@ class _CheckedSource(importlib.abc.SourceLoader):
         if path != self._path:
             raise OSError(f"{path!r} is no part of this bundle")
         return self._source
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Compiled as the text that was checked: read from bytes, a comment could declare another encoding."""
+        return compile(self._source.decode("utf-8"), self._path, "exec", dont_inherit=True)
 
 
 def _load(folder: Path, name: str, sha256: str) -> ModuleType:

@@ -97,6 +97,15 @@ def test_wrapper_is_checked_against_the_template_and_not_only_the_manifest(task:
         check_bundle(folder)
 
 
+def test_an_encoding_that_the_program_declares_is_not_believed(task: TaskSpec, tmp_path: Path) -> None:
+    """Read as UTF-7, the second line holds a line break; what was verified is the text."""
+    folder = tmp_path / "bundle"
+    hidden = f"# coding: utf-7\n# +AAo-open({str(tmp_path / 'ran')!r}, 'w')\n"
+    export_bundle(folder, task=task, program=RewardProgram(hidden + FIRST), manifest_extra={})
+    load_wrapper(folder).DesignedReward(gymnasium.make(task.env_id), str(folder))
+    assert not (tmp_path / "ran").exists()
+
+
 def test_stale_bytecode_beside_the_source_is_never_run(task: TaskSpec, tmp_path: Path) -> None:
     folder = tmp_path / "bundle"
     export_bundle(folder, task=task, program=RewardProgram(FIRST), manifest_extra={})

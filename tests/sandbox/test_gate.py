@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import sys
 import time
 import warnings
@@ -224,6 +225,16 @@ def test_an_ordinary_source_takes_a_moment() -> None:
             check(source, form)
         times.append((time.process_time() - began) / len(sources))
     assert min(times) < 20e-3
+
+
+def test_a_thousand_unknown_names_take_a_moment() -> None:
+    """A guess at what was meant costs a comparison with every name there is."""
+    names = ["".join(letters) for letters in itertools.islice(itertools.permutations("abcdefghij"), 1500)]
+    bound = "".join(f"    {name} = 1\n" for name in names[:450])
+    began = time.process_time()
+    report = check(f"{REWARD}\n{bound}    return [{', '.join(names[1000:])}]\n")
+    assert {violation.rule for violation in report.violations} >= {"name"}
+    assert time.process_time() - began < 1.0
 
 
 def test_warnings_are_no_fault_of_the_program() -> None:
