@@ -102,7 +102,10 @@ class Slots:
         program = self.store.program(candidate)
         found = self.store.read_json(f"candidates/{candidate}/verification.json")
         if found is None:
-            found = self.verifier.verify(program).to_json()
+            verification = self.verifier.verify(program)
+            if verification.reference is not None:
+                self.store.write_arrays(f"candidates/{candidate}/reference.npz", verification.reference.to_arrays())
+            found = verification.to_json()
             self.store.write_json(f"candidates/{candidate}/verification.json", found)
         status = found["status"]
         if (self.store.candidate(candidate) or {})["status"] in ("written", "verified"):

@@ -15,6 +15,7 @@ from envs.task import TaskSpec
 from sandbox import gate, probes
 from sandbox.errors import CandidateError, Violation
 from sandbox.program import RewardProgram
+from sandbox.recheck import Reference
 from sandbox.service import Sandbox
 from training.audit import AuditReport, audit
 from training.reward import RewardFailure
@@ -34,6 +35,8 @@ class Verification:
     measured: Json = field(default_factory=dict)
     """Everything else that the probes measured: warnings, sensitivity, time per call."""
     audit: Json | None = None
+    reference: Reference | None = None
+    """Rows with their answers, to be asked again in training; no part of the JSON."""
     gate: bool = True
     """False where the gate was left out on purpose."""
 
@@ -148,5 +151,6 @@ class Verifier:
             components=components,
             measured=measured,
             audit=audited.to_json() if audited else None,
+            reference=probed.reference if probed else None,
             gate=self._with_gate,
         )

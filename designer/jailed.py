@@ -10,7 +10,8 @@ import numpy as np
 from envs.episode import Fields, Transitions
 from sandbox.errors import CandidateError
 from sandbox.program import RewardProgram
-from sandbox.rowwise import recheck
+from sandbox.recheck import Reference, recheck
+from sandbox.rowwise import drawn_salt
 from sandbox.service import Answer, Call, RewardService, Sandbox
 from training.reward import RewardAnswer, RewardFailure
 
@@ -37,8 +38,17 @@ class JailedReward:
     breaks them in training is found out.
     """
 
-    def __init__(self, sandbox: Sandbox, program: RewardProgram, *, deadline: float = 10.0) -> None:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        program: RewardProgram,
+        *,
+        deadline: float = 10.0,
+        reference: Reference | None = None,
+    ) -> None:
+        """``reference``: what the program answered while it was probed, where that is known."""
         self.program = program
+        self._reference = reference
         self._checked = False
         # Seeded by the system: nothing that a program knows tells when it is checked.
         self._chance = np.random.default_rng()
@@ -50,7 +60,7 @@ class JailedReward:
         """Components and potentials; a program that fails raises ``RewardFailure`` with the reason."""
         asked = call(transitions, self._memory)
         try:
-            answer = self.service.evaluate(asked, deadline=self._deadline)
+            answer = self.service.evaluate(asked, salt=drawn_salt(), deadline=self._deadline)
             self._check_again(asked, answer)
         except CandidateError as error:
             violation = error.violation
@@ -65,7 +75,7 @@ class JailedReward:
         if self._checked and self._chance.integers(RECHECKS):
             return
         self._checked = True
-        found = recheck(self.service, asked, answer, self._chance, deadline=self._deadline)
+        found = recheck(self.service, asked, answer, self._chance, deadline=self._deadline, reference=self._reference)
         if found is not None:
             raise CandidateError(found)
 

@@ -40,7 +40,7 @@ def train_file(
     for violation in found.violations:
         console.print(f"warning: {violation.message}", highlight=False)
     seeds = settings.selection_seeds()
-    with JailedReward(sandbox, program) as reward:
+    with JailedReward(sandbox, program, reference=found.reference) as reward:
         learners = [Learner(arm="program", seed=s, reward=reward) for s in seeds]
         learners += [Learner(arm="native", seed=s, reward=None) for s in seeds]
         with console.status("training"):

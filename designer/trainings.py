@@ -18,6 +18,7 @@ from envs.episode import Array, Episode
 from envs.errors import UserError
 from envs.task import TaskSpec
 from sandbox.program import RewardProgram
+from sandbox.recheck import Reference
 from sandbox.service import Sandbox
 from training.evaluate import EXAMPLES
 from training.population import train
@@ -129,7 +130,7 @@ class Trainings:
         with ExitStack() as jails:
             learners = []
             for arm in missing:
-                reward = jails.enter_context(JailedReward(self._sandbox, arm.program)) if arm.program else None
+                reward = jails.enter_context(self._jailed(arm, arm.program)) if arm.program else None
                 learners += [Learner(arm=arm.name, seed=seed, reward=reward) for seed in seeds]
             try:
                 results = train(
@@ -144,6 +145,12 @@ class Trainings:
                 self._budget.write_env_steps(purpose)
         for arm in missing:
             self._keep(arm, purpose, [r for r in results if r.arm == arm.name])
+
+    def _jailed(self, arm: Arm, program: RewardProgram) -> JailedReward:
+        """The arm's reward, with what it answered while it was probed."""
+        kept = self._store.read_arrays(f"{arm.folder}/reference.npz")
+        reference = Reference.from_arrays(kept) if kept else None
+        return JailedReward(self._sandbox, program, reference=reference)
 
     def _on_step(self, steps: int, purpose: Purpose) -> None:
         """Count the steps, in training and evaluation; a cap or an interrupt ends the training here."""

@@ -16,6 +16,7 @@ from sandbox.service import Answer, Array
 from sandbox.wire import (
     DTYPES,
     MAX_COMPONENTS,
+    MAX_DIMENSIONS,
     MAX_MAGNITUDE,
     MAX_MEMORY_ARRAYS,
     MAX_MEMORY_BYTES,
@@ -145,7 +146,7 @@ def memory_of(said: Any, rows: int) -> Remembered:
         name, dtype, shape = entry
         if not isinstance(name, str) or not NAME.fullmatch(name) or not isinstance(dtype, str) or dtype not in DTYPES:
             raise Malformed("an array of the program's memory has a bad name or dtype")
-        if not isinstance(shape, list) or len(shape) > 8 or shape[:1] != [rows]:
+        if not isinstance(shape, list) or len(shape) > MAX_DIMENSIONS or shape[:1] != [rows]:
             raise Malformed("an array of the program's memory has a bad shape")
         if not all(type(size) is int and 0 <= size <= MAX_MEMORY_BYTES for size in shape):
             raise Malformed("an array of the program's memory has a bad size")

@@ -91,7 +91,7 @@ def lay_out(arrays: Mapping[str, Array]) -> Layout:
     """Aligned places for ``arrays``. Raises ValueError for a dtype that may not cross."""
     entries, offset = [], 0
     for name, array in arrays.items():
-        if array.dtype.name not in DTYPES:
+        if array.dtype.name not in DTYPES or not array.dtype.isnative:
             raise ValueError(f"array {name!r} has dtype {array.dtype}, which a sandbox does not take")
         entries.append((name, array.dtype.name, array.shape, offset))
         offset += -(-array.nbytes // ALIGNMENT) * ALIGNMENT

@@ -71,7 +71,9 @@ class JailedService:
         return read_answer(self._ask("call", arrays, expected, salt, deadline), expected)
 
     def _check(self) -> None:
-        self._ask("check", {}, Expected(steps=0, rows=0, inputs=frozenset()), 0, CHECK_SECONDS)
+        frame = self._ask("check", {}, Expected(steps=0, rows=0, inputs=frozenset()), 0, CHECK_SECONDS)
+        if frame.header.get("checked") is not True:
+            raise failure("protocol", "frame", "the program answered before it was asked")
 
     def _ask(self, op: str, arrays: dict[str, Array], expected: Expected, salt: int, deadline: float) -> Frame:
         for _ in range(2):
@@ -108,7 +110,7 @@ class JailedService:
             left = read_end(frame, deadline)
         except (Gone, Late, Malformed) as error:
             del self._workers[salt % HASH_SEEDS]
-            worker.kill()
+            worker.abandon()
             if isinstance(error, Late):
                 raise failure("timeout", "deadline", f"no answer within {deadline:g} s") from error
             if isinstance(error, Malformed):

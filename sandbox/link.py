@@ -165,7 +165,8 @@ class SharedFile:
 
     def fill(self, layout: Layout, arrays: Mapping[str, Array]) -> None:
         """Write ``arrays`` into their places."""
-        if layout.size > self._size:
+        if layout.size != self._size:
+            # Cut when it shrinks: a jail sees this call's arrays, and nothing of those before.
             os.ftruncate(self.fd, layout.size)
             self._size = layout.size
         for name, _, _, offset in layout.entries:

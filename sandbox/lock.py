@@ -47,6 +47,8 @@ COMPUTE: dict[str, tuple[int, dict[str, int]]] = {
 }  # fmt: skip
 """Per machine: the kernel's name of its architecture, and the calls that compute (asm/unistd.h)."""
 
+ADVICE = (4, 8, 14, 15)
+"""What memory may be advised: not needed, free, huge pages or none (asm-generic/mman-common.h)."""
 LIBC: Any = ctypes.CDLL(None, use_errno=True)
 
 
@@ -54,26 +56,47 @@ LIBC: Any = ctypes.CDLL(None, use_errno=True)
 def compute_filter(machine: str) -> bytes:
     """Classic BPF that allows ``COMPUTE``, refuses other calls with EPERM and kills foreign architectures.
 
-    Memory is never made executable: ``mmap`` and ``mprotect`` with PROT_EXEC are refused too. Each jump has two
-    forward offsets (linux/filter.h); the data looked at is ``struct seccomp_data``.
+    Of the memory calls only what computing needs: never executable; never shared, for shared pages are not counted as
+    this process's own; where the kernel likes, for pages far from one another need tables that nobody counts; no
+    second mapping of one there is; no advice that keeps the kernel busy for long. Each jump has two forward offsets
+    (linux/filter.h); the data looked at is ``struct seccomp_data``, whose arguments are eight bytes each, from byte 16
+    on, low half first.
     """
     arch, table = COMPUTE[machine]
     allow, refuse, kill = 0x7FFF0000, 0x00050000 | errno.EPERM, 0x80000000
     load, equal, at_least, has_bits, give = 0x20, 0x15, 0x35, 0x45, 0x06
-    number_at, arch_at, third_argument_at, prot_exec, x32 = 0, 4, 32, 4, 0x40000000
+    number_at, arch_at, prot_exec, map_shared, mremap_fixed, x32 = 0, 4, 4, 1, 2, 0x40000000
+    first, second, third, fourth = 16, 24, 32, 40
 
     def op(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
         return struct.pack("=HBBI", code, if_true, if_false, value)
 
     program = [op(load, arch_at), op(equal, arch, 1), op(give, kill)]
     program += [op(load, number_at), op(at_least, x32, 0, 1), op(give, kill)]
+
+    def unless(*faults: tuple[int, int, int, bool]) -> list[bytes]:
+        """Look at (argument, comparison, value); the answer that is a fault jumps over the leave behind it all."""
+        body: list[bytes] = []
+        for at, (argument, comparison, value, fault) in enumerate(faults):
+            away = 2 * (len(faults) - at) - 1
+            body += [op(load, argument), op(comparison, value, *((away, 0) if fault else (0, away)))]
+        return body
+
+    never_executable = (third, has_bits, prot_exec, True)
+    anywhere = ((first, equal, 0, False), (first + 4, equal, 0, False))
+    checks = {
+        "mmap": unless(*anywhere, never_executable, (fourth, has_bits, map_shared, True)),
+        "mprotect": unless(never_executable),
+        "mremap": unless((second, equal, 0, True), (fourth, has_bits, mremap_fixed, True)),
+        "madvise": [
+            op(load, third),
+            *(op(equal, advice, len(ADVICE) - 1 - at, at == len(ADVICE) - 1) for at, advice in enumerate(ADVICE)),
+        ],
+    }
     for name, number in table.items():
-        if name in ("mmap", "mprotect"):
-            program += [op(equal, number, 0, 4), op(load, third_argument_at)]
-            program += [op(has_bits, prot_exec, 0, 1), op(give, refuse)]
-        else:
-            program += [op(equal, number, 0, 1)]
-        program += [op(give, allow)]
+        body = checks.get(name, [])
+        behind = [op(give, allow), op(give, refuse)] if body else [op(give, allow)]
+        program += [op(equal, number, 0, len(body) + len(behind)), *body, *behind]
     return b"".join([*program, op(give, refuse)])
 
 
@@ -115,7 +138,8 @@ def self_test(memory: int) -> tuple[str, ...]:
         "fork": lambda: LIBC.fork(),
         "execve": lambda: LIBC.execve(b"/", None, None),
         "kill": lambda: LIBC.kill(1, 0),
-        "mmap": lambda: LIBC.mprotect(ctypes.c_void_p(0), ctypes.c_size_t(0), 4),
+        "mprotect": lambda: LIBC.mprotect(ctypes.c_void_p(0), ctypes.c_size_t(0), 4),
+        "madvise": lambda: LIBC.madvise(ctypes.c_void_p(0), ctypes.c_size_t(0), 25),
     }
     compute_filter(platform.machine())  # once, here, for every child to come
     pid = os.fork()

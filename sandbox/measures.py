@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from sandbox.batches import flat, inputs, join, replaced, take, terms, total
+from sandbox.rowwise import drawn_salt
 from sandbox.service import Answer, Array, Call, RewardService
 
 Stats = dict[str, float]
@@ -88,7 +89,7 @@ def sensitivity(
     most = max(1, min(_SENSITIVITY_ROWS, _SENSITIVITY_BATCH // len(names)) // length)
     chosen = call if rows <= most else take(call, rng.permutation(rows)[:most])
     variants = [chosen, *(replaced(chosen, name, _shuffled(inputs(chosen)[name], rng)) for name in names)]
-    answer = service.evaluate(join(variants), deadline=deadline)
+    answer = service.evaluate(join(variants), salt=drawn_salt(), deadline=deadline)
     whole = service.program.form == "reward"
     values = [total(answer)] if whole else [v.astype(np.float64) for v in terms(answer).values()]
     moved = np.stack([_moved(value, len(variants)) for value in values])
@@ -114,6 +115,6 @@ def milliseconds(service: RewardService, call: Call, deadline: float) -> float:
     times = []
     for _ in range(3):
         began = time.perf_counter()
-        service.evaluate(batch, deadline=deadline)
+        service.evaluate(batch, salt=drawn_salt(), deadline=deadline)
         times.append((time.perf_counter() - began) * 1000)
     return sorted(times)[1]

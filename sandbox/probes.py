@@ -16,7 +16,8 @@ import numpy as np
 from sandbox.batches import flat, folded, join, outputs
 from sandbox.errors import CandidateError, Violation
 from sandbox.measures import Stats, collinear, describe, effective_rank, gather, milliseconds, sensitivity, statistics
-from sandbox.rowwise import BATCH_SIZES, Reasking, violation
+from sandbox.recheck import Reference
+from sandbox.rowwise import BATCH_SIZES, Reasking, drawn_salt, violation
 from sandbox.service import Answer, Array, Call, RewardService
 
 LARGE = 1e4
@@ -55,9 +56,14 @@ class ProbeReport:
     milliseconds: float = 0.0
     """Time of one call with 2048 transitions."""
 
+    reference: Reference | None = None
+    """Rows with their answers, to be asked again in training."""
+
     def to_json(self) -> dict[str, Any]:
-        """The report as JSON-able data."""
-        return dataclasses.asdict(self)
+        """The report as JSON-able data, without the reference."""
+        data = dataclasses.asdict(dataclasses.replace(self, reference=None))
+        del data["reference"]
+        return data
 
 
 def probe(
@@ -90,7 +96,7 @@ def probe(
     if has_memory and not violations:
         # A reward with memory may pay from the second step on only.
         try:
-            answers["steps in a row"] = service.evaluate(call, deadline=deadline)
+            answers["steps in a row"] = service.evaluate(call, salt=drawn_salt(), deadline=deadline)
         except CandidateError as error:
             return ProbeReport(ok=False, violations=(error.violation,))
         violations = _same_names(answers)
@@ -102,10 +108,11 @@ def probe(
     try:
         fields = sensitivity(service, call, has_memory, rng, deadline)
         cost = milliseconds(service, call, deadline)
+        reference = Reference.of(service, call, rng, deadline=deadline)
     except CandidateError as error:
         violations.append(error.violation)
         return _report(service, answers, violations)
-    return _report(service, answers, violations, fields, cost)
+    return dataclasses.replace(_report(service, answers, violations, fields, cost), reference=reference)
 
 
 def _first_answers(
@@ -115,7 +122,7 @@ def _first_answers(
     violations: dict[tuple[str, str], Violation] = {}
     for origin, call in samples.items():
         try:
-            answers[origin] = service.evaluate(call, deadline=deadline)
+            answers[origin] = service.evaluate(call, salt=drawn_salt(), deadline=deadline)
         except CandidateError as error:
             found = error.violation
             message = f"{found.message} (in the sample {origin!r}){_advice(found, call)}"

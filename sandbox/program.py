@@ -20,7 +20,7 @@ class RewardProgram:
     @property
     def id(self) -> str:
         """First 12 hex digits of SHA-256 over kind and source."""
-        return hashlib.sha256(f"{self.form}\0{self.source}".encode()).hexdigest()[:12]
+        return hashlib.sha256(f"{self.form}\0{self.source}".encode(errors="surrogatepass")).hexdigest()[:12]
 
     @property
     def entry_point(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -16,11 +17,9 @@ from sandbox.service import Answer, Array, Call, RewardService
 BATCH_SIZES = (1, 7, 64, 1000)
 SINGLES = 6
 """How many rows are asked one by one."""
-RECHECKED = 8
-"""At most one row in so many is asked for again while training."""
 RELATIVE, ABSOLUTE = 1e-5, 1e-6
 """Tolerance between two batches of the same rows: kernels for other lengths may round otherwise."""
-_ROWWISE = (
+ROWWISE = (
     "Row i of the answer must depend on row i of the inputs alone: never reduce, sort, count or index over the batch "
     "(use axis=-1 or axis=1, not axis=0 and not .mean() or .max() of a whole column)."
 )
@@ -29,6 +28,11 @@ _ROWWISE = (
 def violation(kind: Kind, rule: str, message: str) -> Violation:
     """A violation that a probe found."""
     return Violation(stage="probe", kind=kind, rule=rule, message=message)
+
+
+def drawn_salt(hash_seed: int = 0) -> int:
+    """A salt from the system's own randomness: probes and trainings ask with the same ones, as likely as not."""
+    return HASH_SEEDS * secrets.randbelow(1 << 30) + hash_seed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +59,11 @@ class Reasking:
         except CandidateError as error:
             return [error.violation]
 
-    def _ask(self, call: Call, salt: int = 0) -> Answer:
-        return self.service.evaluate(call, salt=salt, deadline=self.deadline)
+    def _ask(self, call: Call, hash_seed: int = 0) -> Answer:
+        return self.service.evaluate(call, salt=drawn_salt(hash_seed), deadline=self.deadline)
 
     def _salts(self, base: Answer) -> Violation | None:
-        again = self._ask(self.call, salt=1)
+        again = self._ask(self.call, hash_seed=1)
         one, two = outputs(base), outputs(again)
         memory = base.memory or {}
         one |= {f"memory {name}": array for name, array in memory.items()}
@@ -93,8 +97,8 @@ class Reasking:
 
     def _same(self, base: Answer, other: Answer, rows: Array, rule: str, where: str) -> Violation | None:
         one = {name: values[:, rows] for name, values in outputs(base).items()}
-        text = _difference(one, outputs(other))
-        return violation("not_rowwise", rule, f"{text} {where}. {_ROWWISE}") if text else None
+        text = difference(one, outputs(other))
+        return violation("not_rowwise", rule, f"{text} {where}. {ROWWISE}") if text else None
 
     def _reset(self, base: Answer) -> Violation | None:
         """End the episodes of every other row in the middle: those rows must go on as fresh rows do."""
@@ -105,14 +109,14 @@ class Reasking:
         ended[middle - 1, ::2] = True
         cut = outputs(self._ask(dataclasses.replace(self.call, ended=ended)))
         fresh = outputs(self._ask(steps(self.call, middle, len(ended))))
-        text = _difference({n: v[:, ::2] for n, v in fresh.items()}, {n: v[middle:, ::2] for n, v in cut.items()})
+        text = difference({n: v[:, ::2] for n, v in fresh.items()}, {n: v[middle:, ::2] for n, v in cut.items()})
         if text:
             advice = "Keep all that is remembered in `memory`, with the same start value in every row of init_memory."
             return violation(
                 "not_rowwise", "memory_reset", f"{text} after an episode's end, against a fresh row. {advice}"
             )
-        text = _difference({n: v[:, 1::2] for n, v in outputs(base).items()}, {n: v[:, 1::2] for n, v in cut.items()})
-        message = f"{text} when the episodes of other rows ended. {_ROWWISE}"
+        text = difference({n: v[:, 1::2] for n, v in outputs(base).items()}, {n: v[:, 1::2] for n, v in cut.items()})
+        message = f"{text} when the episodes of other rows ended. {ROWWISE}"
         return violation("not_rowwise", "memory_reset", message) if text else None
 
     def _carry(self, base: Answer) -> Violation | None:
@@ -120,40 +124,25 @@ class Reasking:
         length = len(self.call.ended)
         if length < 2:
             return None
-        memory = self._ask(steps(self.call, 0, length // 2)).memory
-        tail = self._ask(dataclasses.replace(steps(self.call, length // 2, length), memory=memory))
-        text = _difference({n: v[length // 2 :] for n, v in outputs(base).items()}, outputs(tail))
+        head = self._ask(steps(self.call, 0, length // 2))
+        tail = self._ask(dataclasses.replace(steps(self.call, length // 2, length), memory=head.memory))
+        # The first half alone must not depend on what came after it, either.
+        text = difference({n: v[: length // 2] for n, v in outputs(base).items()}, outputs(head))
+        text = text or difference({n: v[length // 2 :] for n, v in outputs(base).items()}, outputs(tail))
         advice = "Keep all that is remembered in the dict that init_memory makes, and return it."
         message = f"{text} when a rollout was asked for in two halves, the memory handed over. {advice}"
         return violation("invalid", "memory_carry", message) if text else None
 
 
-def recheck(
-    service: RewardService, call: Call, answer: Answer, rng: np.random.Generator, *, deadline: float
-) -> Violation | None:
-    """Ask again for some rows of a call that was answered, in another order, batch size and salt, and compare.
-
-    For moments that a program cannot foresee: one that keeps the rules only in the batches of the probes is found
-    out here. Raises CandidateError or InfraError.
-    """
-    count = call.ended.shape[1]
-    rows = rng.permutation(count)[: rng.integers(1, max(2, count // RECHECKED))]
-    memory = None if call.memory is None else {name: array[rows] for name, array in call.memory.items()}
-    some = dataclasses.replace(take(call, rows), memory=memory)
-    again = service.evaluate(some, salt=HASH_SEEDS * int(rng.integers(1, 1 << 30)), deadline=deadline)
-    text = _difference({name: values[:, rows] for name, values in outputs(answer).items()}, outputs(again))
-    where = f"when {len(rows)} of the {count} rows of a rollout were asked for again by themselves"
-    return violation("not_rowwise", "recheck", f"{text} {where}. {_ROWWISE} Use no randomness.") if text else None
-
-
 def _gap(one: Array, two: Array) -> str:
     if one.shape != two.shape:
         return f"shapes {one.shape} and {two.shape}"
-    gap = np.abs(one.astype(np.float64) - two.astype(np.float64))
+    with np.errstate(invalid="ignore"):  # infinite memory may differ too
+        gap = np.abs(one.astype(np.float64) - two.astype(np.float64))
     return f"largest difference {gap.max():.3g}, in {int((gap > 0).sum())} of {gap.size} values"
 
 
-def _difference(one: Mapping[str, Array], two: Mapping[str, Array]) -> str:
+def difference(one: Mapping[str, Array], two: Mapping[str, Array]) -> str:
     """The first component that differs beyond rounding, in words; empty where none does."""
     if set(one) != set(two):
         return f"The set of components changed ({', '.join(sorted(set(one) ^ set(two)))})"

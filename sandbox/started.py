@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 import weakref
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from sandbox.frames import Frame, Malformed, encode, parse_header, sizes
 from sandbox.link import Gone, Late, Link, SharedFile
 from sandbox.wire import MAX_REQUEST_HEADER, PREFIX
 
+ABANDON_SECONDS = 0.02
 START_SECONDS = 60.0
 """How long a worker may take to import numpy and prove its lock."""
 
@@ -75,6 +77,12 @@ class Worker:
     def kill(self) -> None:
         """End the jail; harmless when repeated."""
         self._finish()
+
+    def abandon(self) -> None:
+        """End the jail, and wait only a moment for it: who waits for an error must not wait for an engine too."""
+        end = threading.Thread(target=self._finish, name="sandbox-end")
+        end.start()
+        end.join(ABANDON_SECONDS)
 
 
 def _end(host: int, link: Link, shared: SharedFile | None) -> None:

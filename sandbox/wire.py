@@ -23,6 +23,8 @@ MAX_NAME = 64
 MAX_MAGNITUDE = 1e6
 """Bound of every component and potential."""
 MAX_MEMORY_ARRAYS = 16
+MAX_DIMENSIONS = 8
+"""Of an array of memory, the rows among them."""
 MAX_MEMORY_BYTES = 16 << 20
 MAX_MESSAGE = 600
 """Characters of what a child says is wrong."""

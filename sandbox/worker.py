@@ -7,6 +7,7 @@ says is checked here for the sake of early and plain messages, and again by the 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import mmap
 import os
@@ -17,10 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from sandbox.lock import ANSWER_FD, PR_SET_PDEATHSIG, lock, prctl
+from sandbox.lock import ANSWER_FD, PR_SET_DUMPABLE, PR_SET_PDEATHSIG, lock, prctl
 from sandbox.wire import (
     DTYPES,
     MAX_COMPONENTS,
+    MAX_DIMENSIONS,
     MAX_MAGNITUDE,
     MAX_MEMORY_ARRAYS,
     MAX_MEMORY_BYTES,
@@ -74,6 +76,11 @@ def shape_hint(label: str, array: Any) -> str:
     return ": one number for each row; reduce the other axes, as with .sum(axis=1) or [:, 0]"
 
 
+def is_name(name: Any) -> bool:
+    """Whether the host takes it for the name of a component or of an array of memory."""
+    return type(name) is str and name.isidentifier() and name.isascii() and len(name) <= MAX_NAME
+
+
 def columns(result: Any, entry: str, rows: int) -> Arrays:
     """A program's named components, checked and converted. Raises Fault."""
     if not isinstance(result, dict):
@@ -82,15 +89,15 @@ def columns(result: Any, entry: str, rows: int) -> Arrays:
     if not 1 <= len(result) <= MAX_COMPONENTS:
         raise invalid("components", f"{entry} returned {len(result)} components, not 1 to {MAX_COMPONENTS}")
     for name in result:
-        if type(name) is not str or not (name.isidentifier() and name.isascii() and len(name) <= MAX_NAME):
+        if not is_name(name):
             raise invalid("components", f"component name {str(name)[:80]!r} is not a short identifier")
     return {name: column(f"component {name!r}", value, rows) for name, value in result.items()}
 
 
 def remembered(value: Any, rows: int, like: Arrays | None) -> Arrays:
     """Memory as fresh arrays ``(rows, ...)``, of ``like``'s names, shapes and dtypes. Raises Fault."""
-    if not isinstance(value, dict) or not all(type(name) is str and name.isidentifier() for name in value):
-        raise invalid("memory", "memory must be a dict of name -> array (B, ...)")
+    if not isinstance(value, dict) or not all(is_name(name) for name in value):
+        raise invalid("memory", "memory must be a dict of short identifier -> array (B, ...)")
     if len(value) > MAX_MEMORY_ARRAYS:
         raise invalid("memory", f"memory has {len(value)} arrays; at most {MAX_MEMORY_ARRAYS} are kept")
     if like is not None and set(value) != set(like):
@@ -98,15 +105,18 @@ def remembered(value: Any, rows: int, like: Arrays | None) -> Arrays:
     arrays: Arrays = {}
     for name in value if like is None else like:
         array = np.array(value[name])
-        if array.dtype.name not in DTYPES or array.shape[:1] != (rows,):
+        if array.dtype.name not in DTYPES or not array.dtype.isnative or array.shape[:1] != (rows,):
             raise invalid("memory", f"memory {name!r} has dtype {array.dtype} and shape {array.shape}")
         if like is not None:
             if array.shape != like[name].shape or not np.can_cast(array.dtype, like[name].dtype, "same_kind"):
                 was = f"{like[name].dtype} {like[name].shape}"
                 raise invalid("memory", f"memory {name!r} changed from {was} to {array.dtype} {array.shape}")
             array = array.astype(like[name].dtype, copy=False)
+        if array.ndim > MAX_DIMENSIONS:
+            raise invalid("memory", f"memory {name!r} has {array.ndim} dimensions; at most {MAX_DIMENSIONS} are kept")
         arrays[name] = array
-    if sum(array.nbytes for array in arrays.values()) > MAX_MEMORY_BYTES:
+    # A size of zero counts as one, as on the host: it must not hide sizes that no array can have.
+    if sum(a.itemsize * math.prod(max(size, 1) for size in a.shape) for a in arrays.values()) > MAX_MEMORY_BYTES:
         raise invalid("memory", f"memory is larger than {MAX_MEMORY_BYTES} bytes")
     return arrays
 
@@ -202,9 +212,22 @@ def complaint(error: BaseException) -> dict[str, Any]:
     elif isinstance(error, MemoryError):
         kind, rule, text = "memory", "memory", "the program needs more memory than it may have"
     else:
-        kind, rule, text = "exception", type(error).__name__, f"{type(error).__name__}: {error}"
+        kind, rule, text = "exception", type(error).__name__, f"{type(error).__name__}: {words(error)}"
     clean = "".join(letter if letter.isprintable() else " " for letter in text[:MAX_MESSAGE])
-    return {"error": {"kind": kind, "rule": rule[:MAX_NAME], "message": clean, "line": program_line(error)}}
+    line = program_line(error)
+    line = line if type(line) is int and 0 < line < 1 << 20 else None
+    return {"error": {"kind": kind, "rule": rule[:MAX_NAME], "message": clean, "line": line}}
+
+
+def words(error: BaseException) -> str:
+    """What an error says of itself, if it can."""
+    try:
+        # By the method of ``str`` itself: what an error answers may be a subclass with a mind of its own.
+        return str.__getitem__(str(error), slice(MAX_MESSAGE))
+    except MemoryError:
+        raise
+    except BaseException as another:  # whatever a program's error does when it is asked
+        return f"(it cannot be told: {type(another).__name__})"
 
 
 def arrays_in(request: dict[str, Any], buffer: Any) -> Arrays:
@@ -245,6 +268,14 @@ def respond(request: dict[str, Any], body: bytearray, inputs: int | None) -> tup
     return {**header, "mutated": written(request, mine, kept)}, parts
 
 
+def be_first_to_go() -> None:
+    """Where a container's memory runs out, the kernel shall end this process and not the one that serves."""
+    with contextlib.suppress(OSError):  # the embedded jail has no such file, and no limit that all share
+        prctl(PR_SET_DUMPABLE, 1)  # else the file is root's; the lock takes it back
+        with open("/proc/self/oom_score_adj", "w") as score:
+            score.write("1000")
+
+
 def child(request: dict[str, Any], body: bytearray, inputs: int | None, answer: int, null: int) -> None:
     """The forked process of one call. Never returns."""
     status = 1
@@ -253,6 +284,7 @@ def child(request: dict[str, Any], body: bytearray, inputs: int | None, answer: 
             os.dup2(null, fd)
         os.dup2(answer, ANSWER_FD)
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        be_first_to_go()
         header, parts = respond(request, body, inputs)
         write_frame(ANSWER_FD, header, parts)
         status = 0

@@ -36,6 +36,8 @@ HIGH_FD = 10
 SELF_TEST_MEMORY = 256 << 20
 FIRST_PAUSE = 2e-5
 """Seconds before the second look at a child that has said all and is about to end."""
+REAP_SECONDS = 0.04
+"""How long an answer waits for a killed child to be gone."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 LARGEST_THRESHOLD = 32 << 20
 """The most that glibc takes on machines of 64 bits (mallopt(3))."""
@@ -44,7 +46,8 @@ LARGEST_THRESHOLD = 32 << 20
 def collect(pid: int, answer: int, seconds: float, limit: int) -> tuple[str, int, bytearray]:
     """How the child ended, its exit status or signal, and what it wrote to ``answer`` (``limit`` bytes at most).
 
-    Ends are ``exit``, ``signal``, ``deadline``, ``output_limit`` and ``host`` (nobody is left to answer).
+    Ends are ``exit``, ``signal``, ``deadline``, ``output_limit`` and ``host`` (nobody is left to answer). After the
+    last three the child was killed, and may still be on its way out.
     """
     deadline = time.monotonic() + seconds
     poll = select.poll()
@@ -75,10 +78,20 @@ def collect(pid: int, answer: int, seconds: float, limit: int) -> tuple[str, int
                 pause = min(2 * pause, 1e-3)
     if end != "ended":
         os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
         return end, 0, bytearray()
     code = os.waitstatus_to_exitcode(status)
     return ("exit", code, said) if code >= 0 else ("signal", -code, bytearray())
+
+
+def reap(pid: int, seconds: float) -> bool:
+    """Whether a killed child is gone; waits ``seconds`` at most, since much memory takes its time to be given back."""
+    until, pause = time.monotonic() + seconds, FIRST_PAUSE
+    while not os.waitpid(pid, os.WNOHANG)[0]:
+        if time.monotonic() > until:
+            return False
+        time.sleep(pause)
+        pause = min(2 * pause, 1e-3)
+    return True
 
 
 def sweep() -> None:
@@ -138,10 +151,16 @@ def serve(base: int, inputs: int | None, null: int, layers: list[str], missing: 
         os.close(answer)
         end, code, said = collect(pid, receive, request["seconds"], request["limit"])
         os.close(receive)
-        sweep()
+        killed = end not in ("exit", "signal")
+        there = killed and not reap(pid, REAP_SECONDS)
+        if not there:
+            sweep()
         if end == "host":
             return
         write_frame(1, {"end": end, "code": code}, [said])
+        if there:
+            os.waitpid(pid, 0)
+            sweep()
 
 
 def main(options: dict[str, Any]) -> None:

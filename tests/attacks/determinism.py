@@ -48,7 +48,7 @@ ATTACKS: tuple[Attack, ...] = (
         frame = sys._getframe()
         while "request" not in frame.f_locals:
             frame = frame.f_back
-        return {{"r": {X} + frame.f_locals["request"]["salt"]}}""", "ok", probe=DETERMINISM),
+        return {{"r": {X} + frame.f_locals["request"]["salt"] % 997}}""", "ok", probe=DETERMINISM),
     attack("det-stack-canary", f"""
         import ctypes
         libc = ctypes.CDLL(None)

@@ -188,7 +188,7 @@ ATTACKS: tuple[Attack, ...] = (
         class Bad(Exception):
             def __str__(self):
                 raise SystemExit
-        raise Bad""", "protocol"),
+        raise Bad""", "exception"),
     attack("tam-endless-str", """
         class Bad(Exception):
             def __str__(self):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
 
-from designer.jailed import RECHECKS, JailedReward
+from designer.jailed import RECHECKS, JailedReward, call
 from envs.episode import Transitions
 from sandbox.choose import choose
 from sandbox.program import RewardProgram
+from sandbox.recheck import Reference
 from sandbox.service import Sandbox
 from training.reward import RewardFailure
 
@@ -90,3 +92,40 @@ def test_a_program_that_begins_to_cheat_later_is_found_by_chance(sandbox: Sandbo
     with JailedReward(sandbox, RewardProgram(source)) as reward, pytest.raises(RewardFailure, match="not_rowwise"):
         for seed in range(400):
             reward(rollout(seed))
+
+
+@pytest.mark.parametrize(
+    "paid",
+    [
+        "-state['x'] if os.getpid() > 12 else state['x']",
+        "-state['x'] if len(action) > 100 and len(np.unique(state['x'])) == len(action) else state['x']",
+    ],
+    ids=["counts its calls", "knows a rollout by its rows"],
+)
+def test_a_program_that_is_another_one_in_training_is_found(sandbox: Sandbox, paid: str) -> None:
+    """It keeps every rule at every moment; only what it said while it was probed tells."""
+    program = RewardProgram(
+        f"import os\n{HEADER}def compute_reward(state, action, next_state):\n    return {{'r': {paid}}}\n"
+    )
+    with sandbox.serve(program) as service:
+        reference = Reference.of(service, call(rollout(0)), np.random.default_rng(0), deadline=5.0)
+    reference = Reference.from_arrays(reference.to_arrays())
+    with (
+        JailedReward(sandbox, program, reference=reference) as reward,
+        pytest.raises(RewardFailure, match=r"since the program was probed|by themselves"),
+    ):
+        for seed in range(12 * RECHECKS):
+            reward(rollout(seed))
+
+
+def test_memory_is_asked_again_as_it_was_probed(sandbox: Sandbox) -> None:
+    late = COUNTING.replace('memory["n"] * 1.0', 'memory["n"] * (2.0 if os.getpid() > 12 else 1.0)')
+    honest, cheating = (RewardProgram(f"import os\n{HEADER}{source}") for source in (COUNTING, late))
+    for program, found in ((honest, False), (cheating, True)):
+        with sandbox.serve(program) as service:
+            reference = Reference.of(service, call(rollout(0)), np.random.default_rng(0), deadline=5.0)
+        with JailedReward(sandbox, program, reference=reference) as reward, ExitStack() as stack:
+            if found:
+                stack.enter_context(pytest.raises(RewardFailure, match="since the program was probed"))
+            for seed in range((12 if found else 2) * RECHECKS):
+                reward(rollout(seed))

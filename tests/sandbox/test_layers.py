@@ -140,9 +140,13 @@ def test_the_jail_of_an_ordinary_user_contains_every_attack(tmp_path_factory: py
     assert f"{len(ATTACKS)} passed" in said
 
 
-def run_filter(program: bytes, *, arch: int, number: int, third: int = 0) -> int:
+PLAIN_CALL = (0, 4096, 4, 0)
+"""First four arguments that every call of the table may have."""
+
+
+def run_filter(program: bytes, *, arch: int, number: int, arguments: tuple[int, ...] = PLAIN_CALL) -> int:
     """What the BPF ``program`` gives for a system call: a small interpreter of the five operations it uses."""
-    data = struct.pack("=IIQQQQQQQ", number, arch, 0, 0, 0, third, 0, 0, 0)
+    data = struct.pack("=IIQQQQQQQ", number, arch, 0, *arguments, 0, 0)
     code = [struct.unpack_from("=HBBI", program, at) for at in range(0, len(program), 8)]
     at = value = 0
     while True:
@@ -167,7 +171,8 @@ def test_the_filter_allows_its_table_and_nothing_else(machine: str) -> None:
     numbers = set(table.values())
     for number in range(600):
         expected = ALLOW if number in numbers else REFUSE
-        assert run_filter(program, arch=arch, number=number) == expected, number
+        plain = (0, 4096, 3, 2) if number in (table["mmap"], table["mprotect"]) else PLAIN_CALL
+        assert run_filter(program, arch=arch, number=number, arguments=plain) == expected, number
     assert run_filter(program, arch=arch, number=0x40000000 | 1) == KILL
     assert run_filter(program, arch=arch ^ 1, number=table["read"]) == KILL
 
@@ -179,7 +184,25 @@ def test_no_memory_becomes_executable(machine: str, call: str) -> None:
     program = compute_filter(machine)
     for protection in range(8):
         expected = REFUSE if protection & 4 else ALLOW
-        assert run_filter(program, arch=arch, number=table[call], third=protection) == expected
+        found = run_filter(program, arch=arch, number=table[call], arguments=(0, 4096, protection, 0x22))
+        assert found == expected
+
+
+@pytest.mark.parametrize("machine", sorted(COMPUTE))
+def test_memory_is_a_programs_own_and_mapped_once(machine: str) -> None:
+    """Shared pages are nobody's in the kernel's count, and a mapping of length zero is copied by ``mremap``."""
+    arch, table = COMPUTE[machine]
+    program = compute_filter(machine)
+
+    def found(call: str, *arguments: int) -> int:
+        return run_filter(program, arch=arch, number=table[call], arguments=arguments)
+
+    assert [found("mmap", 0, 4096, 3, flags) for flags in (0x22, 0x21, 0x23)] == [ALLOW, REFUSE, REFUSE]
+    assert [found("mmap", at, 4096, 3, 0x22) for at in (1 << 12, 1 << 40)] == [REFUSE, REFUSE]
+    assert [found("mremap", 4096, size, 8192, 1) for size in (4096, 0)] == [ALLOW, REFUSE]
+    assert found("mremap", 4096, 4096, 8192, 3) == REFUSE
+    allowed = [advice for advice in range(30) if found("madvise", 4096, 4096, advice, 0) == ALLOW]
+    assert allowed == [4, 8, 14, 15]
 
 
 @pytest.mark.parametrize("machine", sorted(COMPUTE))

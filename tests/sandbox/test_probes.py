@@ -14,7 +14,7 @@ from sandbox.errors import CandidateError, Violation
 from sandbox.measures import collinear, effective_rank
 from sandbox.probes import ProbeReport, probe
 from sandbox.program import Form, RewardProgram
-from sandbox.rowwise import recheck
+from sandbox.recheck import recheck
 from sandbox.service import Answer, Call, Sandbox
 from tests.sandbox.honest_rewards import HONEST, Honest
 from tests.sandbox.samples import random_call
