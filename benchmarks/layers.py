@@ -38,7 +38,7 @@ from sandbox.errors import CandidateError, InfraError
 from sandbox.host import JailedService
 from sandbox.program import RewardProgram
 from sandbox.service import Answer, RewardService
-from tests.attacks.corpus import ATTACKS, PRELOAD, Attack
+from tests.attacks.corpus import FIRST, PRELOAD, Attack
 from tests.sandbox.canaries import Canaries, processes, watching
 from tests.sandbox.plain import plain_pool
 from tests.sandbox.test_attacks import BENIGN, CALL, DEADLINE, EXPECTED
@@ -47,7 +47,7 @@ from tests.sandbox.test_lifetime import children
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "security.md"
 PR_SET_CHILD_SUBREAPER = 36
-FAMILIES = tuple(dict.fromkeys(attack.family for attack in ATTACKS))
+FAMILIES = tuple(dict.fromkeys(attack.family for attack in FIRST))
 
 SENDERS = ("sandbox.embedded", "sandbox.container", "tests.sandbox.plain")
 """Modules that start workers."""
@@ -205,7 +205,7 @@ def quieten(canaries: Canaries) -> None:
 
 def run(variant: Variant, console: Console) -> dict[str, Any]:
     """Attacks achieved by family, and how many were left out."""
-    attacks = [a for a in ATTACKS if variant.whole or not a.harmful]
+    attacks = [a for a in FIRST if variant.whole or not a.harmful]
     if variant.backend == "gate":
         attacks = [a for a in attacks if gate.check(a.for_gate()).ok]
     wins: list[Attack] = []
@@ -215,7 +215,7 @@ def run(variant: Variant, console: Console) -> dict[str, Any]:
                 if achieved(attack, service, canaries):
                     wins.append(attack)
     end_orphans()
-    left_out = 0 if variant.whole else sum(a.harmful for a in ATTACKS)
+    left_out = 0 if variant.whole else sum(a.harmful for a in FIRST)
     return {"wins": Counter(a.family for a in wins), "left_out": left_out, "ids": [a.id for a in wins]}
 
 
@@ -231,9 +231,9 @@ def end_orphans() -> None:
 
 def table(found: Mapping[str, Mapping[str, Any]]) -> str:
     """The matrix as Markdown."""
-    numbers = Counter(attack.family for attack in ATTACKS)
+    numbers = Counter(attack.family for attack in FIRST)
     lines = [
-        f"{len(ATTACKS)} attacks, {sum(a.harmful for a in ATTACKS)} of them left out where a wall is missing, because "
+        f"{len(FIRST)} attacks, {sum(a.harmful for a in FIRST)} of them left out where a wall is missing, because "
         "they would harm the machine. Achieved, by family; `python -m benchmarks.layers --write`:",
         "",
         "| walls | " + " | ".join(f"{family} ({numbers[family]})" for family in FAMILIES) + " | all |",

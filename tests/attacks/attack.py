@@ -13,6 +13,8 @@ import re
 import textwrap
 from dataclasses import dataclass
 
+from sandbox.program import Form
+
 FAMILIES = {
     "esc": "escape",
     "exf": "exfiltration",
@@ -34,6 +36,11 @@ PRELOAD = (
     *("encodings.idna", "numpy.f2py", "numpy.testing", "sqlite3", "logging.handlers", "runpy", "ctypes.util"),
     *("multiprocessing.shared_memory", "concurrent.futures.process", "uuid", "secrets", "string", "codecs", "json"),
     *("faulthandler", "zipfile", "webbrowser"),
+    *("zoneinfo", "decimal", "fractions", "array", "bz2", "lzma", "gzip", "tarfile", "dbm.dumb", "shelve"),
+    *("pdb", "code", "cProfile", "tracemalloc", "trace", "queue", "sched", "selectors", "ssl", "smtplib", "ftplib"),
+    *("socketserver", "http.server", "xmlrpc.client", "configparser", "csv", "wave", "difflib", "textwrap", "heapq"),
+    *("py_compile", "compileall", "zipimport", "zipapp", "pwd", "grp", "termios", "tty", "syslog", "locale"),
+    *("gettext", "getpass", "statistics", "numpy.lib.format", "numpy.ma", "marshal", "unittest.mock"),
 )
 """Modules that an attacker would want, imported in the worker beforehand: a failed import contains nothing."""
 
@@ -81,6 +88,22 @@ NUMBERS = {
     "pkey_mprotect": (329, 288), "io_uring_setup": (425, 425), "open_tree": (428, 428), "fsopen": (430, 430),
     "pidfd_open": (434, 434), "clone3": (435, 435), "openat2": (437, 437), "pidfd_getfd": (438, 438),
     "memfd_secret": (447, 447),
+    "reboot": (169, 142), "init_module": (175, 105), "finit_module": (313, 273), "kexec_load": (246, 104),
+    "iopl": (172, 999), "swapon": (167, 224), "acct": (163, 89), "sethostname": (170, 161),
+    "clock_settime": (227, 112), "adjtimex": (159, 171), "mount": (165, 40), "umount2": (166, 39),
+    "move_mount": (429, 429), "unshare": (272, 97), "sync": (162, 81), "statx": (332, 291), "utimensat": (280, 88),
+    "getdents64": (217, 61), "readlinkat": (267, 78), "unlinkat": (263, 35), "mknodat": (259, 33),
+    "fchmodat": (268, 53), "getxattr": (191, 8), "fcntl": (72, 25), "pipe2": (293, 59), "dup3": (292, 24),
+    "socket": (41, 198), "rt_sigqueueinfo": (129, 138), "tgkill": (234, 131), "tkill": (200, 130), "kill": (62, 129),
+    "pidfd_send_signal": (424, 424), "process_madvise": (440, 440), "wait4": (61, 260), "membarrier": (324, 283),
+    "sched_setscheduler": (144, 119), "ioprio_set": (251, 30), "migrate_pages": (256, 238), "mbind": (237, 235),
+    "mincore": (27, 232), "msync": (26, 227), "mlock": (149, 228), "pkey_alloc": (330, 289),
+    "landlock_create_ruleset": (444, 444), "io_setup": (206, 0), "futex_waitv": (449, 449), "cachestat": (451, 451),
+    "sysinfo": (99, 179), "uname": (63, 160), "getppid": (110, 173), "set_robust_list": (273, 99), "rseq": (334, 293),
+    "quotactl": (179, 60), "setuid": (105, 146), "capset": (126, 91), "mseal": (462, 462), "statmount": (457, 457),
+    "set_tid_address": (218, 96), "getcpu": (309, 168), "map_shadow_stack": (453, 453), "pause": (34, 999),
+    "rt_sigsuspend": (130, 133), "rt_sigtimedwait": (128, 137), "preadv": (295, 69), "tee": (276, 77),
+    "lsm_get_self_attr": (459, 459), "exit_thread": (60, 93), "get_mempolicy": (239, 236), "memfd_create": (319, 279),
 }  # fmt: skip
 """System calls on x86_64 and aarch64 (asm/unistd.h); 999 where a machine has no such call."""
 
@@ -102,6 +125,7 @@ class Attack:
     """Whether the gate must refuse it; where not, its form is that of an honest program."""
     probe: str
     """The rule of the probe that must refuse it, where it answers with harmless numbers; else empty."""
+    form: Form = "reward"
 
     @property
     def harmful(self) -> bool:

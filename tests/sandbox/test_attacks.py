@@ -45,9 +45,9 @@ def service(sandbox: Sandbox) -> Iterator[RewardService]:
         yield found
 
 
-def outcome(service: RewardService, source: str) -> tuple[str, str, Answer | None]:
-    """What became of ``source`` in ``service``'s jail: ``ok`` or an error's kind, its message, the answer."""
-    benign, service.program = service.program, RewardProgram(source)
+def outcome(service: RewardService, program: RewardProgram) -> tuple[str, str, Answer | None]:
+    """What became of ``program`` in ``service``'s jail: ``ok`` or an error's kind, its message, the answer."""
+    benign, service.program = service.program, program
     try:
         answer = service.evaluate(CALL, deadline=DEADLINE)
     except CandidateError as error:
@@ -69,7 +69,7 @@ def test_an_attack_is_contained(attack: Attack, service: RewardService, canaries
     arrays, _ = arrays_of(CALL)
     before = inline(lay_out(arrays), arrays)
     began = time.monotonic()
-    kind, message, answer = outcome(service, canaries.fill(attack.source))
+    kind, message, answer = outcome(service, RewardProgram(canaries.fill(attack.source), attack.form))
     taken = time.monotonic() - began
     assert kind in attack.allowed, message
     assert not canaries.leaked(answer, message)
@@ -105,8 +105,19 @@ def test_the_corpus_has_eight_families_and_names_each_attack_once() -> None:
     assert {kind for attack in ATTACKS for kind in attack.allowed} <= {"ok", *KINDS} - {"worker_died", "rejected"}
 
 
+_HARMLESS = """
+    exf-lowbits det-pad-empty res-coding-cookie res-form-feeds toctou-by-duplicates val-32-components val-64-letters
+    val-bool val-bound val-half val-half-subnormal val-keyword-names val-list val-memory-alias val-memory-bool
+    val-memory-broadcast val-memory-empty val-memory-half val-memory-nan val-memory-self val-memory-unsigned
+    val-memory-zero-size val-negative-stride val-negative-zero val-range val-tiny-double val-tuple
+    val-zero-stride-small
+"""
+"""Odd numbers and shapes that are what a reward may be; the covert channel that nobody closes; rows that are found out
+in training."""
+
+
 def test_an_attack_that_may_answer_is_refused_by_the_gate_or_a_probe_or_is_harmless() -> None:
-    harmless = {"exf-lowbits", "val-negative-zero", "val-bool"}
+    harmless = {*_HARMLESS.split()}
     free = {a.id for a in ATTACKS if "ok" in a.allowed and not a.gate and not a.probe}
     assert free == harmless
 

@@ -19,7 +19,7 @@ from sandbox.host import JailedService
 from sandbox.lock import COMPUTE, compute_filter
 from sandbox.program import RewardProgram
 from sandbox.service import Answer
-from tests.attacks.corpus import ATTACKS, PRELUDE, Attack
+from tests.attacks.corpus import ATTACKS, FIRST, PRELUDE, Attack
 from tests.sandbox.canaries import Canaries, example_call, watching
 from tests.sandbox.plain import plain_pool
 
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 CALL = example_call()
 BENIGN = RewardProgram(PRELUDE + "def compute_reward(s, a, n):\n    return {'r': n['x'][:, 0]}\n")
 # Without a process namespace of its own a signal to everybody would be stopped by the lock alone: tried last of all.
-ESCAPES = [a for a in ATTACKS if a.family in ("escape", "exfiltration", "library") and a.id != "exf-dockersock"]
+ESCAPES = [a for a in FIRST if a.family in ("escape", "exfiltration", "library") and a.id != "exf-dockersock"]
 
 
 @pytest.fixture(scope="module")
