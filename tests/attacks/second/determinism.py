@@ -53,7 +53,7 @@ DETERMINISM = (
     constant("det-hash-of-none", "", "hash(len) % 99991"),
     constant("det-repr-of-map", "", "int(str(map(len, []))[-8:-1], 16) % 99991", gate=False),
     constant("det-set-of-names", "", "float(''.join({'1', '2', '3', '4', '5'}))", gate=False),
-    constant("det-dict-popitem", "import random", "random.getrandbits(20)"),
+    constant("det-dict-popitem", "import random", "random.getrandbits(19)"),
     constant("det-numpy-seeded-by-salt", "", "np.random.randint(99991)"),
     constant("det-generator-from-entropy", "", "np.random.Generator(np.random.PCG64()).integers(99991)"),
     constant("det-seed-sequence", "", "np.random.SeedSequence().entropy % 99991"),
