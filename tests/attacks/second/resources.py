@@ -765,6 +765,8 @@ def compute_reward(state, action, next_state):
         "res-long-line",
         "X = [" + "0," * 200000 + f"]\ndef compute_reward(state, action, next_state):\n    {PAY}\n",
         "ok",
+        "timeout",
+        "timeout",
     ),
     program(
         "res-many-arguments",

@@ -201,7 +201,9 @@ class Odd:
     program("val-entry-number", "compute_reward = 5\n", "setup"),
     program("val-entry-arguments", "def compute_reward(state):\n    return {'r': state}\n", "exception"),
     program("val-entry-async", f"async def compute_reward(state, action, next_state):\n    {PAY}\n", "invalid"),
-    memory("val-memory-big-endian", "{'n': np.zeros(batch_size, '>f8')}", "{'n': memory['n'] + 1}", "invalid", gate=True),
+    memory(
+        "val-memory-big-endian", "{'n': np.zeros(batch_size, '>f8')}", "{'n': memory['n'] + 1}", "invalid", gate=True
+    ),
     memory("val-memory-unicode-name", "{'größe': np.zeros(batch_size)}", "memory", "invalid"),
     memory("val-memory-long-name", "{'n' * 65: np.zeros(batch_size)}", "memory", "invalid", gate=False),
     memory("val-memory-nine-dimensions", "{'n': np.zeros((batch_size,) + (1,) * 8)}", "memory", "invalid"),
