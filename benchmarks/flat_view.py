@@ -1,4 +1,4 @@
-"""What Stable-Baselines3 is shown of MiniGrid: the same view and direction as our policies, as a flat vector."""
+"""What Stable-Baselines3 is shown and paid of MiniGrid: the same view and direction, as a flat vector."""
 
 from __future__ import annotations
 
@@ -20,8 +20,38 @@ class FlatView(gymnasium.ObservationWrapper[Any, Any, Any]):
         return np.append(observation["image"].reshape(-1), observation["direction"]).astype(np.float32)
 
 
-def flat_view(env_id: str, seed: int) -> gymnasium.Env[Any, Any]:
-    """One environment, seeded."""
-    env = FlatView(gymnasium.make(env_id))
+class Paid(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Pays a potential of ours on top of the native reward, which ``info["native"]`` keeps."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any], program: str, task: Any) -> None:
+        super().__init__(env)
+        names: dict[str, Any] = {}
+        exec(compile(program, "<program>", "exec"), names)
+        self._potential, self._gamma, self._weight = names["potential"], task.ppo.gamma, task.task_weight
+        self._fields = [field.name for field in task.state]
+
+    def _phi(self, observation: Any) -> float:
+        from envs.extractors.grid import read_state
+
+        state = read_state(self.env, observation, {})
+        return float(self._potential({name: state[name][None] for name in self._fields})[0])
+
+    def reset(self, **kwargs: Any) -> Any:
+        observation, info = self.env.reset(**kwargs)
+        self._before = self._phi(observation)
+        return observation, info
+
+    def step(self, action: Any) -> Any:
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        after = self._phi(observation)
+        paid = self._weight * float(reward) + self._gamma * (0.0 if terminated else after) - self._before
+        self._before = after
+        return observation, paid, terminated, truncated, {**info, "native": float(reward)}
+
+
+def flat_view(env_id: str, seed: int, program: str | None = None, task: Any = None) -> gymnasium.Env[Any, Any]:
+    """One environment, seeded; with a program of ``task`` it is paid that potential as well."""
+    env: gymnasium.Env[Any, Any] = gymnasium.make(env_id)
+    env = FlatView(env if program is None else Paid(env, program, task))
     env.reset(seed=seed)
     return env

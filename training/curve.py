@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -13,6 +14,10 @@ from training.result import Point
 
 POINTS = 30
 """Points of a curve, where the training has at least as many rollouts."""
+
+
+RECENT = 50
+"""Episodes of a learner that tell how it does now."""
 
 
 class Curves:
@@ -27,6 +32,8 @@ class Curves:
         self._returns = np.zeros(population * envs)
         self._lengths = np.zeros(population * envs, dtype=np.int64)
         self._bins = [_Bin() for _ in range(population)]
+        self.recent: list[deque[bool]] = [deque(maxlen=RECENT) for _ in range(population)]
+        """Whether each of a learner's last episodes was a success."""
 
     def take(self, native: Array, ended: Array, success: Array, payment: Payment, entropy: Array) -> None:
         """Take in one rollout: ``(T, M)`` native rewards and flags, what was paid, and ``(P,)`` entropies."""
@@ -47,9 +54,9 @@ class Curves:
             self._lengths += 1
             rows = np.flatnonzero(ended[t])
             for row in rows:
-                self._bins[row // self.envs].episode(
-                    bool(success[t, row]), float(self._returns[row]), int(self._lengths[row])
-                )
+                learner, won = row // self.envs, bool(success[t, row])
+                self.recent[learner].append(won)
+                self._bins[learner].episode(won, float(self._returns[row]), int(self._lengths[row]))
             self._returns[rows] = 0
             self._lengths[rows] = 0
 
@@ -57,6 +64,7 @@ class Curves:
         """Keep only these learners."""
         self.points = [self.points[p] for p in learners]
         self._bins = [self._bins[p] for p in learners]
+        self.recent = [self.recent[p] for p in learners]
         self._returns = self._returns.reshape(-1, self.envs)[list(learners)].ravel()
         self._lengths = self._lengths.reshape(-1, self.envs)[list(learners)].ravel()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -243,10 +243,16 @@ class Population:
 
     def _drop(self, failures: dict[str, str]) -> list[int]:
         """Let the arms in ``failures`` end here; returns who stays, as positions before the drop."""
-        for p, learner in enumerate(self.learners):
-            if learner.arm in failures:
-                self._finish(p, failures[learner.arm])
-        kept = [p for p, learner in enumerate(self.learners) if learner.arm not in failures]
+        return self.drop({p: failures[one.arm] for p, one in enumerate(self.learners) if one.arm in failures})
+
+    def drop(self, ends: Mapping[int, str | None]) -> list[int]:
+        """Let the learners at these positions end here, each with why its reward failed, if it did.
+
+        Returns who stays, as positions before the drop; they go on as if they had never had companions.
+        """
+        for p, failure in ends.items():
+            self._finish(p, failure)
+        kept = [p for p in range(len(self.learners)) if p not in ends]
         if kept:
             self._select(kept)
         self.learners = [self.learners[p] for p in kept]
@@ -275,6 +281,14 @@ class Population:
             env_steps=self._taken * settings.envs * settings.steps,
             failure=failure,
         )
+
+    def recent_success(self) -> list[float | None]:
+        """Of each learner that still trains, the share of its last episodes that succeeded; None before it had any."""
+        return [sum(recent) / len(recent) if recent else None for recent in self._curves.recent]
+
+    def weights(self, position: int) -> dict[str, Array]:
+        """The policy of one learner that still trains, as it stands."""
+        return policy_weights(self._network, self._encoder, position)
 
     def finished(self) -> list[Finished]:
         """Every learner, in the order they were given, as it stands."""
