@@ -64,7 +64,7 @@ class Agents:
                 facts=facts_block(facts),
             )
         else:
-            words = render("designer.repair.md", problem=_problem(facts["refused"]), facts=facts_block(facts))
+            words = render("designer.repair.md", facts=facts_block(facts))
         return self._ask("designer", words, slot, lambda reply: parse_design(reply.text, reply.finish))
 
     def criticize(self, facts: Json, slot: Mapping[str, int]) -> Critique:
@@ -99,7 +99,7 @@ class Agents:
                 messages = [
                     *start,
                     {"role": "assistant", "content": reply.text[:_ECHO] or "(empty)"},
-                    {"role": "user", "content": render("repair.md", problem=str(problem))},
+                    {"role": "user", "content": render("repair.md", problem=_unfenced(str(problem)))},
                 ]
             else:
                 self._store.event(
@@ -112,11 +112,6 @@ class Agents:
         raise AssertionError("the loop above returns or raises")
 
 
-def _problem(refused: Json) -> str:
-    """What was wrong with a program, as sentences."""
-    lines = []
-    for violation in refused["violations"]:
-        where = f" (line {violation['line']})" if violation.get("line") else ""
-        lines.append(f"- {violation['rule']}{where}: {violation['message']}")
-    lines += [f"- the critic: {reason}" for reason in refused.get("reasons", [])]
-    return "\n".join(lines) or "- it could not be used"
+def _unfenced(problem: str) -> str:
+    """One line that opens no block: what was wrong with a reply may quote it."""
+    return " ".join(problem.replace("`", "'").split())

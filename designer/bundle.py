@@ -6,6 +6,9 @@ import ast
 import hashlib
 import importlib.metadata
 import json
+import keyword
+import re
+import sys
 import tempfile
 from collections.abc import Mapping
 from importlib.machinery import PathFinder
@@ -21,9 +24,10 @@ from sandbox.program import RewardProgram
 FORMAT = "rewardsmith-bundle/1"
 FILES = frozenset({"reward.py", "state.py", "wrapper.py", "manifest.json", "README.md"})
 _TEMPLATES = Path(__file__).parent / "templates"
+_NAME = re.compile(r"[\w:./-]+")
 _IMPORT_BY_PATH = Template("""\
 import importlib.util, sys
-spec = importlib.util.spec_from_file_location("designed_$program", "$name/wrapper.py")
+spec = importlib.util.spec_from_file_location("designed_$program", $wrapper)
 module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 DesignedReward = module.DesignedReward""")
@@ -36,8 +40,8 @@ def export_bundle(
 
     ``manifest_extra`` adds to the manifest what the run knows: ``fitness`` with intervals, provenance.
     An older bundle in ``directory`` is replaced. Raises ``UserError`` when the folder holds anything
-    else, when the task's extractor cannot be found, or when the program is a latent reward, which also
-    needs its trained decoder.
+    else, when the task's extractor cannot be found, when its names would be code in the README's lines, or
+    when the program is a latent reward, which also needs its trained decoder.
     """
     directory = directory.expanduser().resolve()
     if program.form != "reward":
@@ -78,6 +82,7 @@ def check_bundle(directory: Path) -> dict[str, Any]:
 
 def _contents(name: str, task: TaskSpec, program: RewardProgram, extra: Mapping[str, Any]) -> dict[str, bytes]:
     """Every file of the bundle, by name."""
+    _refuse_code_as_names(task)
     state, function = _extractor(task)
     files = {
         "reward.py": program.source.encode(),
@@ -129,12 +134,15 @@ def _manifest(task: TaskSpec, program: RewardProgram, files: Mapping[str, str], 
 def _extractor(task: TaskSpec) -> tuple[bytes, str]:
     """Source of the file that reads the task's state, and its function's name; ``UserError`` if not found.
 
-    A user's module is copied as it stands, not imported: what else it imports must be there at training.
+    A user's module is copied as it stands, not imported: what else it imports must be there at training. The standard
+    library's are refused: only a run that somebody made up names them.
     """
     if ":" not in task.extractor:
         path = Path(envs.__file__).parent / "extractors" / f"{task.extractor}.py"
         return path.read_bytes(), "read_state"
     module, _, function = task.extractor.partition(":")
+    if not function.isidentifier() or module.partition(".")[0] in sys.stdlib_module_names:
+        raise UserError(f"--state {task.extractor!r} names no function of a module of yours that reads a state")
     spec, folders = None, None
     for part in module.split("."):
         # Not importlib.util.find_spec, which imports the packages on the way.
@@ -143,6 +151,17 @@ def _extractor(task: TaskSpec) -> tuple[bytes, str]:
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         raise UserError(f"cannot find the source of the module {module!r} of --state {task.extractor}")
     return Path(spec.origin).read_bytes(), function
+
+
+def _refuse_code_as_names(task: TaskSpec) -> None:
+    """``UserError`` unless what stands as a name in the README's lines of Python and shell is one.
+
+    A run's folder may come from anyone.
+    """
+    odd = [name for name in (task.id, task.env_id) if not _NAME.fullmatch(name)]
+    odd += [key for key, _ in task.env_kwargs if not key.isidentifier() or keyword.iskeyword(key)]
+    if odd:
+        raise UserError(f"the task cannot be exported: {odd[0]!r} is no name")
 
 
 def _readme(name: str, task: TaskSpec, program: RewardProgram) -> str:
@@ -154,12 +173,12 @@ def _readme(name: str, task: TaskSpec, program: RewardProgram) -> str:
     sb3_import = "from minigrid.wrappers import ImgObsWrapper\n" if minigrid else ""
     return Template((_TEMPLATES / "README.md").read_text(encoding="utf-8")).substitute(
         env_id=task.env_id,
-        description=task.description,
-        task=task.id if not any(c.isspace() for c in task.id) else repr(task.id),
+        description=" ".join(task.description.replace("`", "'").split()),
+        task=task.id,
         program=program.id,
         import_lines=f"from {name}.wrapper import DesignedReward"
         if name.isidentifier()
-        else _IMPORT_BY_PATH.substitute(program=program.id, name=name),
+        else _IMPORT_BY_PATH.substitute(program=program.id, wrapper=json.dumps(f"{name}/wrapper.py")),
         make_id=f"minigrid:{task.env_id}" if minigrid else task.env_id,
         make_kwargs=kwargs,
         sb3_wrapper=f"{sb3_import}wrap = {wrapped}",

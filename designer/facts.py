@@ -105,9 +105,22 @@ def designer_facts(
         "tried": tried[-TRIED:],
         "analysis": store.read_json(f"candidates/{best}/analysis.json") if best else None,
         "comments": list(comments),
-        "refused": refused,
+        "refused": refused and {"source": refused["source"], "problems": _problems(refused)},
         "slot": dict(slot),
     }
+
+
+def _problems(refused: Json) -> list[str]:
+    """What was wrong with a program, as sentences.
+
+    They hold words of the program, of what ran it and of the critic: facts, which never stand outside their block.
+    """
+    told = []
+    for violation in refused["violations"]:
+        where = f" (line {violation['line']})" if violation.get("line") else ""
+        told.append(f"{violation['rule']}{where}: {violation['message']}")
+    told += [f"the critic: {reason}" for reason in refused.get("reasons", [])]
+    return told or ["it could not be used"]
 
 
 def critic_facts(task: TaskSpec, source: str, verification: Json, slot: Mapping[str, int]) -> Json:

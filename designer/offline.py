@@ -1,6 +1,6 @@
 """The designer that needs no language model: replies that come from rules (``llm`` offers them as a LiteLLM provider).
 
-It answers the very prompts that a model would get, by the facts in their last fenced JSON block, in the same JSON.
+It answers the very prompts that a model would get, by the facts in their first fenced JSON block, in the same JSON.
 It is a baseline: it knows no task, composes programs from the state schema and changes the best of them. Replies
 depend on the facts alone.
 """
@@ -18,7 +18,7 @@ from designer import offline_terms as terms
 from designer.offline_critic import analyze, critique
 from designer.offline_schema import Landscape, read
 
-_FACTS = re.compile(r"## Facts\s*```json\s*(.*?)```", re.DOTALL)
+_FACTS = re.compile(r"## Facts\n```json\n([^`]*)```")
 _PLAN = re.compile(r"^# plan: (\{.*\})$", re.MULTILINE)
 
 Plan = steps.StepsPlan | terms.TermsPlan
@@ -168,10 +168,11 @@ def _words(text: Any) -> str:
 
 def reply(messages: Sequence[Mapping[str, Any]]) -> str:
     """The reply to chat messages as JSON text. Raises ValueError where they hold no facts of ours."""
-    for message in reversed(messages):
-        blocks = _FACTS.findall(str(message.get("content") or ""))
-        if message.get("role") != "assistant" and blocks:
-            return json.dumps(_answer(json.loads(blocks[-1])))
+    for message in messages:
+        # The first block is ours; whatever follows it may quote somebody.
+        block = _FACTS.search(str(message.get("content") or ""))
+        if message.get("role") != "assistant" and block:
+            return json.dumps(_answer(json.loads(block[1])))
     raise ValueError("the prompt holds no fenced JSON under '## Facts'")
 
 

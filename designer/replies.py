@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from typing import Any, Literal
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 import prompts
+from designer.redaction import without_keys
 
 Role = Literal["designer", "critic", "analyzer"]
-_FENCE = re.compile(r"```[ \t]*([A-Za-z0-9_+-]*)[ \t]*\r?\n(.*?)```", re.DOTALL)
+# No pattern here may look at a character more than a few times: a reply is hostile, and matching holds the GIL.
+_FENCE = re.compile(r"```[^\n`]*\n(.*?)```", re.DOTALL)
+_LINE_BREAK = re.compile(r"\r\n?")
 _USES_NP = re.compile(r"\bnp\.")
-_HAS_NP = re.compile(r"^\s*(?:import|from)\s+numpy\b|\bnp\s*=", re.MULTILINE)
-MAX_REPLY = 200_000
-"""Characters of a reply that are looked at; more is refused."""
+_HAS_NP = re.compile(r"^[ \t]*(?:import|from)[ \t]+numpy\b|\bnp[ \t]*=", re.MULTILINE)
+MAX_REPLY = 1 << 16
+"""Characters of a reply that are looked at, 32 for each token that it may have; more is refused."""
+_ERRORS = 64
+"""Errors among which the one to tell is looked for."""
+_READINGS = 16
+"""Fenced blocks that are tried as JSON."""
 
 
 class BadReply(Exception):
@@ -82,22 +91,24 @@ def _object(text: str) -> dict[str, Any] | None:
     """The JSON object that the text is, or None. Raw line breaks inside strings are let pass."""
     try:
         found = json.loads(text, parse_constant=_refuse_constant, strict=False)
+        return _cleaned(found, without_keys()) if isinstance(found, dict) else None
     except (ValueError, RecursionError):
         return None
-    return _as_utf8(found) if isinstance(found, dict) else None
 
 
-def _as_utf8(found: dict[str, Any]) -> dict[str, Any]:
-    """The same with a question mark for what JSON can escape and UTF-8 cannot hold: half a surrogate pair."""
-    text = json.dumps(found, ensure_ascii=False).encode("utf-8", "replace")
-    whole: dict[str, Any] = json.loads(text)
-    return whole
+def _cleaned(found: Any, clean: Callable[[str], str]) -> Any:
+    """The same, cleaned of what a text can hide behind JSON's escapes: keys, and half a surrogate pair."""
+    if isinstance(found, str):
+        return clean(found)
+    if isinstance(found, dict):
+        return {clean(name): _cleaned(value, clean) for name, value in found.items()}
+    return [_cleaned(value, clean) for value in found] if isinstance(found, list) else found
 
 
 def _candidates(text: str) -> list[dict[str, Any]]:
-    """Every reading of the reply as a JSON object: whole, fenced, or from its first brace to its last."""
+    """The readings of the reply as a JSON object: whole, fenced, or from its first brace to its last."""
     first, last = text.find("{"), text.rfind("}")
-    readings = [text, *(body for _, body in _FENCE.findall(text))]
+    readings = [text, *(block[1] for block in islice(_FENCE.finditer(text), _READINGS))]
     if 0 <= first < last:
         readings.append(text[first : last + 1])
     return [found for reading in readings if (found := _object(reading.strip())) is not None]
@@ -106,7 +117,12 @@ def _candidates(text: str) -> list[dict[str, Any]]:
 def _unfence(code: str) -> str:
     """Code without the fence that a model may put around it inside a JSON string."""
     blocks = _FENCE.findall(code)
-    return blocks[0][1] if len(blocks) == 1 and code.strip().startswith("```") else code
+    return blocks[0] if len(blocks) == 1 and code.strip().startswith("```") else code
+
+
+def _with_line_feeds(text: str) -> str:
+    """Text whose lines all end alike: Python, a diff and a person must see the same lines of a program."""
+    return _LINE_BREAK.sub("\n", text)
 
 
 def _importing(code: str) -> str:
@@ -122,7 +138,7 @@ def _valid(role: Role, text: str) -> dict[str, Any]:
             return reading
     if not readings:
         raise BadReply("It holds no JSON object.")
-    error = best_match(validator.iter_errors(readings[0]))
+    error = best_match(islice(validator.iter_errors(readings[0]), _ERRORS))
     raise BadReply(f"Its JSON does not fit the schema: at {error.json_path}: {error.message[:300]}.")
 
 
@@ -140,15 +156,25 @@ def parse_design(text: str, finish: str | None = None) -> Design:
     _check_size(text, finish)
     try:
         found = _valid("designer", text)
-        return Design(idea=" ".join(found["idea"].split()), code=_importing(_unfence(found["code"])))
+        code = _unfence(_with_line_feeds(found["code"]))
+        return Design(idea=" ".join(found["idea"].split()), code=_importing(code))
     except BadReply as problem:
-        blocks = [body for _, body in _FENCE.findall(text) if "def compute_" in body]
+        text = _with_line_feeds(text)
+        blocks = [body for body in _FENCE.findall(text) if "def compute_" in body]
         if len(blocks) == 1 and _object(blocks[0].strip()) is None:
             prose = " ".join(_FENCE.sub(" ", text).split())
+            _check_length(blocks[0])
             return Design(idea=prose[:200] or "(no idea was stated)", code=_importing(blocks[0]))
         if len(blocks) > 1:
             raise BadReply(f"It holds {len(blocks)} blocks of code; send one program.") from problem
         raise
+
+
+def _check_length(code: str) -> None:
+    """The schema's limit, for code that no schema was asked about."""
+    most = schema("designer")["properties"]["code"]["maxLength"]
+    if len(code) > most:
+        raise BadReply(f"Its code is {len(code)} characters long; at most {most} are read.")
 
 
 def parse_critique(text: str, finish: str | None = None) -> Critique:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 import tyro
 
@@ -94,6 +95,8 @@ class DesignSettings:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise UserError(f"{_option(name)} must be above 0, not {value}.")
+        if self.api_base is not None:
+            _check_api_base(self.api_base)
         if self.form != "reward":
             raise UserError(f"--form {self.form}: this version designs explicit rewards only. Use --form reward.")
         if self.env is None and (self.state or self.fitness):
@@ -133,6 +136,25 @@ class DesignSettings:
             return cls(**data)
         except TypeError as error:
             raise UserError(f"config.json does not fit this version of rewardsmith: {error}.") from error
+
+
+def _check_api_base(base: str) -> None:
+    """Raise ``UserError`` unless this is an http(s) address without credentials, which runs and reports would keep.
+
+    What is refused for its credentials is not repeated in the message.
+    """
+    if "@" in base or "?" in base or "#" in base:
+        raise UserError(
+            "--api-base takes an address alone, without user, password, query or fragment: "
+            "give the key as OPENAI_API_KEY."
+        )
+    try:
+        parts = urlsplit(base)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or "\\" in base or not base.isprintable() or any(c.isspace() for c in base):
+        raise UserError(f"--api-base {base!r} is no address: write http://host:port/v1 or https://host/v1.")
 
 
 def _option(name: str) -> str:

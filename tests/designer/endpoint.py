@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -31,6 +31,20 @@ class Hang:
         self.seconds = seconds
 
 
+class Raw:
+    """Whatever bytes a test writes on the connection, which then ends."""
+
+    def __init__(self, write: Callable[[Callable[[bytes], object]], None]) -> None:
+        self.write = write
+
+
+class Usage:
+    """An answer that counts its tokens like this; None leaves the count out."""
+
+    def __init__(self, usage: object) -> None:
+        self.usage = usage
+
+
 class Cut:
     """A text that the length limit cut off."""
 
@@ -41,7 +55,7 @@ class Cut:
 def facts_of(request: Request) -> dict[str, Any]:
     """The facts block of a request's first user message."""
     text = next(m["content"] for m in request["messages"] if m["role"] == "user")
-    found: dict[str, Any] = json.loads(text.split("```json\n")[-1].split("\n```")[0])
+    found: dict[str, Any] = json.loads(text.split("```json\n")[1].split("\n```")[0])
     return found
 
 
@@ -70,12 +84,19 @@ class Endpoint:
                     self.close_connection = True
                     self.connection.close()
                     return
+                if isinstance(told, Raw):
+                    with suppress(OSError):
+                        told.write(self.wfile.write)
+                    self.close_connection = True
+                    return
                 if isinstance(told, Hang):
                     time.sleep(told.seconds)
                     told = "late"
                 if isinstance(told, Status):
                     self.reply(told.code, told.body, told.headers)
                     return
+                usage = told if isinstance(told, Usage) else None
+                told = "counted" if usage else told
                 finish = "length" if isinstance(told, Cut) else "stop"
                 text = told.text if isinstance(told, Cut) else told
                 body = {
@@ -88,6 +109,8 @@ class Endpoint:
                     ],
                     "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15},
                 }
+                if usage is not None:
+                    body["usage"] = usage.usage
                 self.reply(200, json.dumps(body), {})
 
             def reply(self, code: int, body: str, headers: dict[str, str]) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.util
 import json
 import py_compile
+import re
 import textwrap
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import gymnasium
 import pytest
@@ -152,3 +155,38 @@ def test_a_number_that_is_not_finite_stops_the_training(task: TaskSpec, tmp_path
     env.reset(seed=0)
     with pytest.raises(ValueError, match="'x'"):
         env.step(0)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"env_id": "X'); EVIL(); ('"},
+        {"env_id": 'X"); EVIL(); ("'},
+        {"env_id": "X\nEVIL()"},
+        {"id": "x; rm -rf ~"},
+        {"id": "`EVIL`"},
+        {"env_kwargs": (("a=1); EVIL(); (b", 1),)},
+        {"env_kwargs": (("class", 1),)},
+        {"extractor": "os:system"},
+        {"extractor": "os.path:join"},
+        {"extractor": "classic:a.b"},
+    ],
+)
+def test_a_task_whose_names_are_code_is_not_exported(task: TaskSpec, tmp_path: Path, changed: dict[str, Any]) -> None:
+    with pytest.raises(UserError):
+        export_bundle(tmp_path / "b", task=replace(task, **changed), program=RewardProgram(FIRST), manifest_extra={})
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_description_opens_no_block_in_the_readme(task: TaskSpec, tmp_path: Path) -> None:
+    odd = replace(
+        task,
+        description="Do it.\n```python\n# gymnasium\nEVIL()\n```\n$env_id",
+        env_kwargs=(("note", "'); EVIL(); ('\n```"),),
+    )
+    export_bundle(tmp_path / 'b"); EVIL(); ("', task=odd, program=RewardProgram(FIRST), manifest_extra={})
+    text = (tmp_path / 'b"); EVIL(); ("' / "README.md").read_text()
+    assert [line for line in text.splitlines() if line.startswith(("EVIL", "# gymnasium"))] == ["# gymnasium"]
+    for code in re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        calls = [node.func for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
+        assert "EVIL" not in [called.id for called in calls if isinstance(called, ast.Name)]

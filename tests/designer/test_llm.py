@@ -15,7 +15,7 @@ from designer.settings import DesignSettings
 from designer.store import RunStore
 from envs.errors import UserError
 from sandbox.errors import InfraError
-from tests.designer.endpoint import Closed, Cut, Hang, Status, serving
+from tests.designer.endpoint import Closed, Cut, Hang, Status, Usage, serving
 
 MESSAGES = [{"role": "user", "content": "hello"}]
 SLOT = {"iteration": 0, "candidate": 0, "round": 0, "mend": 0}
@@ -26,8 +26,8 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(llm, "FIRST_PAUSE", 0.01)
 
 
-def models(path: Path, url: str, **options: Any) -> tuple[Models, RunStore, Budget]:
-    settings = DesignSettings(task="t", model="m", api_base=url, **options)
+def models(path: Path, url: str | None, **options: Any) -> tuple[Models, RunStore, Budget]:
+    settings = DesignSettings(task="t", api_base=url, **{"model": "m", **options})
     store = RunStore.create(path / "run", settings.to_json())
     budget = Budget(settings.caps, store)
     return Models(settings, store, budget), store, budget
@@ -181,3 +181,63 @@ def test_keys_are_not_echoed_into_events(tmp_path: Path, monkeypatch: pytest.Mon
         asked.ask("designer", MESSAGES, SLOT)
     everything = b"".join(p.read_bytes() for p in store.root.rglob("*") if p.is_file())
     assert b"canary" not in everything
+
+
+def counted(prompt: object, completion: object) -> Usage:
+    return Usage({"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": 0})
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens", "estimated"),
+    [
+        (Usage(None), (2, 2), True),
+        (counted(-5, -(10**9)), (2, 2), True),
+        (counted(0, 0), (2, 2), True),
+        (counted(7, 0), (7, 2), True),
+        (counted(10**30, int("9" * 4299)), (10**9, 10**9), False),
+        (counted(7, 3), (7, 3), False),
+    ],
+    ids=["none", "negative", "zero", "free", "huge", "honest"],
+)
+def test_a_count_of_tokens_is_believed_within_reason(
+    tmp_path: Path, usage: Usage, tokens: tuple[int, int], estimated: bool
+) -> None:
+    with serving(lambda request: usage) as endpoint:
+        asked, store, budget = models(tmp_path, endpoint.url)
+        reply = asked.ask("designer", MESSAGES, SLOT)
+    kept = json.loads((store.root / f"llm/{reply.request}.json").read_text())["reply"]
+    assert (kept["prompt_tokens"], kept["completion_tokens"]) == tokens
+    assert kept["tokens_estimated"] is estimated and budget.spent.tokens == sum(tokens)
+    assert [e["tokens_estimated"] for e in store.events() if e["event"] == "reply"] == [estimated]
+
+
+def test_a_server_that_counts_nothing_reaches_the_cap(tmp_path: Path) -> None:
+    with serving(lambda request: counted(0, 0)) as endpoint:
+        asked, _, _ = models(tmp_path, endpoint.url, max_tokens=10)
+        with pytest.raises(CapReached, match="max_tokens"):
+            for candidate in range(4):
+                asked.ask("designer", MESSAGES, {**SLOT, "candidate": candidate})
+
+
+@pytest.mark.parametrize("told", [-1.0, 0.0, float("nan"), float("inf"), 10**400, "x", None])
+def test_a_price_that_cannot_be_is_no_price(told: Any) -> None:
+    assert llm._price(told) is None
+    assert llm._price(0.25) == 0.25
+
+
+def test_what_went_wrong_is_told_without_a_traceback(tmp_path: Path) -> None:
+    settings = DesignSettings(task="t")
+    store = RunStore.create(tmp_path / "run", settings.to_json())
+    with pytest.raises(InfraError, match="holds no fenced JSON") as failed:
+        Models(settings, store, Budget(settings.caps, store)).ask("designer", MESSAGES, SLOT)
+    assert "Traceback (most" not in str(failed.value) and ".py" not in str(failed.value)
+
+
+def test_credentials_are_taken_out_of_a_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "canary-0123456789")
+    text = "canary-0123456789 at http://me:pass@host/v1?api_key=hidden&model=m#token=hidden not a@b"
+    assert llm.redacted(text) == "<OPENAI_API_KEY> at http://host/v1?api_key=<secret>&model=m#token=<secret> not a@b"
+    begun = time.process_time()
+    for long in ("://" * 70_000, "?" * 200_000, "?key" * 50_000, "a" * 200_000, "://" + "@" * 200_000):
+        llm.redacted(long)
+    assert time.process_time() - begun < 1

@@ -107,7 +107,7 @@ def _first_then_good(bad: Any) -> Callable[[Request], Any]:
         (models.design("\ud83d x = '\x00'"), "checked"),
         (models.design(models.SOUND.format(scale=0.1), idea="\ud800 {facts} {{code}} $task </script> ```"), "checked"),
         ("[" * 100_000, "bad_reply"),
-        ("x" * 5_000_000, "bad_reply"),
+        ("x" * 500_000, "bad_reply"),
         (models.design("def compute_reward(state, action next_state):\n    return {}"), "checked"),
         (models.design(models.IN_THE_SANDBOX), "checked"),
         (models.design(models.GAMED), "checked"),

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import time
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from designer import replies
 from designer.replies import (
     MAX_REPLY,
     Analysis,
@@ -70,7 +73,8 @@ def test_a_fence_inside_the_json_string_is_taken_off() -> None:
         ('{"idea": "i", "code": "def compute_rew', "length", "cut off"),
         (f"```python\n{CODE}```\n```python\n{CODE}```", None, "2 blocks"),
         ("x" * (MAX_REPLY + 1), None, "characters long"),
-        ("[" * 100_000, None, "no JSON object"),
+        ("[" * 60_000, None, "no JSON object"),
+        (f"```python\n{CODE}{'#' * 20_000}\n```", None, "code is 20068 characters long"),
     ],
 )
 def test_a_bad_design_says_what_was_wrong(text: str, finish: str | None, says: str) -> None:
@@ -103,3 +107,61 @@ def test_an_analysis_cites_only_what_exists() -> None:
 def test_response_formats_carry_the_schema() -> None:
     asked = response_format("critic")
     assert asked["json_schema"]["schema"]["required"] == ["approve", "reasons"]
+
+
+LONG = 200_000
+PATHOLOGICAL = {
+    "a fence and spaces": "```" + " " * LONG,
+    "a fence and tabs": "```" + "\t\r" * (LONG // 2) + "\n",
+    "fences without an end of line": ("```" + "a" * 50) * (LONG // 53),
+    "fences": "```\n" * (LONG // 4),
+    "fences of a letter": "```\nx" * (LONG // 5),
+    "backticks": "`" * LONG + "\n",
+    "empty lines": "```\ndef compute_\nnp." + "\n" * LONG + "```",
+    "empty lines in JSON": '{"idea": "i", "code": "np.' + "\\n" * 19_000 + '"}',
+    "np and spaces": "```\ndef compute_ np.np" + " " * LONG + "```",
+    "imports": "```\ndef compute_ np." + "\nimport " * (LONG // 8) + "```",
+    "brackets": "[" * LONG,
+    "braces": '{"a":' * (LONG // 5),
+    "objects": "```\n{}```" * (LONG // 9),
+    "half designs": '```\n{"idea":1}```' * (LONG // 17),
+    "programs": "```\ndef compute_```" * (LONG // 19),
+    "evidence": '{"diagnosis": "d", "evidence": [' + "{}," * (LONG // 3) + '1], "change": {}}',
+    "strings": '{"a": [' + '"b",' * (LONG // 4) + "1]}",
+    "digits": '{"a":' + "1" * LONG + "}",
+    "returns": "\r" * LONG,
+    "blanks": " " * LONG + "x",
+}
+
+
+@pytest.mark.parametrize("name", PATHOLOGICAL)
+def test_no_reply_holds_the_processor(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also past the cap on a reply's length, which alone would hide a pattern that takes quadratic time."""
+    monkeypatch.setattr(replies, "MAX_REPLY", 2 * LONG)
+    monkeypatch.setattr(replies, "_check_length", lambda code: None)
+    for parse in (parse_design, parse_critique, lambda text: parse_analysis(text, {"e0": 3})):
+        begun = time.process_time()
+        with suppress(BadReply):
+            parse(PATHOLOGICAL[name])
+        assert time.process_time() - begun < 1
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r"])
+def test_every_line_of_a_program_ends_with_a_line_feed(end: str) -> None:
+    """Else a person, a diff and Python would each see other lines."""
+    code = CODE.replace("\n", end)
+    assert parse_design(json.dumps({"idea": "i", "code": code})).code == CODE
+    assert parse_design(json.dumps({"idea": "i", "code": f"```python{end}{code}```"})).code == CODE
+    assert parse_design(f"```python{end}{code}```").code == CODE
+
+
+def test_a_key_behind_escapes_is_taken_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-canary0123456789")
+    hidden = "\\u0073k-canary0123456789"
+    told = f'{{"idea": "{hidden}", "code": "# {hidden}"}}'
+    assert "canary" not in told.replace(hidden, "") and "<OPENAI_API_KEY>" in parse_design(told).code
+    assert "canary" not in str(parse_design(told))
+    assert "canary" not in str(parse_critique(f'{{"approve": false, "reasons": ["{hidden}"]}}'))
+    with pytest.raises(BadReply) as refused:
+        parse_design(f'{{"idea": "i", "code": "x", "{hidden}": 1}}')
+    assert "canary" not in str(refused.value)

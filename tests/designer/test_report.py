@@ -33,8 +33,10 @@ BAD = RewardProgram("import os\n")
 TASK = replace(catalog.load("doorkey-5x5"), env_steps=2048)
 SEEDS = (500, 501, 502, 503, 504)
 SETTINGS = DesignSettings(
-    task="doorkey-5x5", env_steps=2048, candidates=2, review=True, api_base="https://me:secret@models.example/v1"
+    task="doorkey-5x5", env_steps=2048, candidates=2, review=True, api_base="https://models.example/v1"
 )
+# The options refuse such an address; a folder that somebody sent may hold one.
+CONFIG = {**SETTINGS.to_json(), "api_base": "https://me:secret@models.example/v1"}
 VOID = {"meta", "br", "img", "input", "link", "hr"}
 
 
@@ -144,13 +146,13 @@ def card_of(store: RunStore, stopped_by: str = "iterations") -> Json:
 
 @pytest.fixture
 def empty(tmp_path: Path) -> RunStore:
-    return RunStore.create(tmp_path / "run", SETTINGS.to_json())
+    return RunStore.create(tmp_path / "run", CONFIG)
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, results: dict[str, list[TrainingResult]]) -> RunStore:
     """A finished run: a program that was sent back, its revision that was trained and confirmed, and a refused one."""
-    empty = RunStore.create(tmp_path_factory.mktemp("finished") / "run", SETTINGS.to_json())
+    empty = RunStore.create(tmp_path_factory.mktemp("finished") / "run", CONFIG)
     facts = {"iteration": 0, "slot": 0, "round": 0, "idea": "pay for the key", "revision_of": None}
     empty.add_program(FIRST, facts)
     empty.add_program(SECOND, {**facts, "iteration": 1, "idea": ATTACK, "revision_of": FIRST.id})
