@@ -143,11 +143,12 @@ def _extractor(task: TaskSpec) -> tuple[bytes, str]:
     module, _, function = task.extractor.partition(":")
     if not function.isidentifier() or module.partition(".")[0] in sys.stdlib_module_names:
         raise UserError(f"--state {task.extractor!r} names no function of a module of yours that reads a state")
-    spec, folders = None, None
+    # The current folder is not on the path: nothing is imported from it unless an option names it.
+    spec, folders = None, [*sys.path, str(Path.cwd())]
     for part in module.split("."):
         # Not importlib.util.find_spec, which imports the packages on the way.
         spec = PathFinder.find_spec(part, folders)
-        folders = (spec.submodule_search_locations if spec else None) or []
+        folders = list((spec.submodule_search_locations if spec else None) or [])
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         raise UserError(f"cannot find the source of the module {module!r} of --state {task.extractor}")
     return Path(spec.origin).read_bytes(), function

@@ -10,6 +10,7 @@ import tyro
 from designer.exits import DONE
 from designer.file_commands import train, verify
 from designer.machine_commands import doctor, sandbox, tasks
+from designer.output import print_line
 from designer.run_commands import design, diff, export, report, resume, show
 
 COMMANDS = (design, resume, show, diff, report, export, verify, train, sandbox, tasks, doctor)
@@ -18,7 +19,7 @@ COMMANDS = (design, resume, show, diff, report, export, verify, train, sandbox, 
 def run(arguments: Sequence[str]) -> int:
     """Parse and run; the command's exit code. Unusable arguments end with exit code 2."""
     if list(arguments) == ["--version"]:
-        print(f"rewardsmith {version('rewardsmith')}")
+        print_line(f"rewardsmith {version('rewardsmith')}")
         return DONE
     app = tyro.extras.SubcommandApp()
     for command in COMMANDS:

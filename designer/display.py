@@ -118,7 +118,7 @@ class Display:
             share = 10 * progress.env_steps // max(1, progress.of_env_steps)
             if self._live is None and share > self._told:
                 self._told = share
-                self.console.print(f"        {self._training_line()}", soft_wrap=True, highlight=False)
+                self.console.print(f"        {self._training_line()}", soft_wrap=True)
             self._refresh()
 
     def _training_line(self) -> str:

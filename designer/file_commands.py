@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
 from designer.exits import DONE, REFUSED
-from designer.output import AsJson, one_thread, print_json, wide_console
+from designer.output import AsJson, one_thread, print_json, print_line, wide_console
+from designer.regular_files import LARGEST_PROGRAM, read_regular
 from designer.settings import DesignSettings
 from envs import catalog
 from envs.errors import UserError
@@ -19,7 +19,8 @@ from sandbox.program import RewardProgram
 
 def _program_file(file: Path, form: Literal["reward", "latent"]) -> RewardProgram:
     try:
-        return RewardProgram(file.read_text(encoding="utf-8"), form)
+        # Not as text, which would change line breaks, and the program's name with them.
+        return RewardProgram(read_regular(file, most=LARGEST_PROGRAM).decode("utf-8"), form)
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
@@ -61,10 +62,7 @@ def verify(
     spec = _task(task, env, state)
     program = _program_file(file, form)
     if not gate:
-        print(
-            "rewardsmith: --no-gate: the static gate is OFF; only the jail holds this program.",
-            file=sys.stderr,
-        )
+        print_line("rewardsmith: --no-gate: the static gate is OFF; only the jail holds this program.", stderr=True)
     found = Verifier(spec, choose(sandbox), seed=seed, with_gate=gate).verify(program).to_json()
     if as_json:
         print_json(found)

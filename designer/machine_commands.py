@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from typing import Annotated, Literal
 
 import tyro
 
 from designer.exits import DONE, INFRA
-from designer.output import AsJson, print_json, wide_console
+from designer.output import AsJson, print_json, print_line, wide_console
 from designer.store import Json
 from envs import catalog
 from envs.task import TaskSpec
@@ -31,10 +30,10 @@ def sandbox(
     if action == "build":
         taken = way_to_build() if way == "auto" else way
         source = "the Dockerfile" if taken == "dockerfile" else "this machine's own interpreter and numpy"
-        print(f"making the image from {source}", file=sys.stderr)
-        print(build_image(taken))
+        print_line(f"making the image from {source}", stderr=True)
+        print_line(build_image(taken))
     else:
-        print(f"{sweep(connect())} leftovers removed")
+        print_line(f"{sweep(connect())} leftovers removed")
     return DONE
 
 
@@ -67,7 +66,7 @@ def tasks(as_json: AsJson = False) -> int:
     from designer.views import print_view
 
     print_view(wide_console(), table)
-    print('Any other Gymnasium environment: rewardsmith design "what is wanted" --env ENV_ID')
+    print_line('Any other Gymnasium environment: rewardsmith design "what is wanted" --env ENV_ID')
     return DONE
 
 
@@ -97,7 +96,7 @@ def doctor(as_json: AsJson = False) -> int:
         for row in found.rows:
             table.add_row("ok" if row.ok else "--", row.what, row.found, row.remedy)
         print_view(wide_console(), table)
-        print(
+        print_line(
             "A run is possible." if found.possible else "No run is possible: no sandbox can hold generated code here."
         )
     return DONE if found.possible else INFRA

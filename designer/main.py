@@ -1,36 +1,44 @@
-"""The console script: finds our own packages first, runs the command, and turns every end into an exit code."""
+"""The console script: finds our own packages first, runs the command, and turns every end into an exit code.
 
-from __future__ import annotations
+At its top it imports nothing but what Python itself has loaded by then: a current folder that somebody sent may be on
+the path until ``own_packages_first`` has taken it off.
+"""
 
-import errno
 import os
-import signal
 import sys
-import tempfile
-import time
-import traceback
-from pathlib import Path
 
 from designer.exits import DEFECT, DONE, INFRA, INTERRUPTED, REFUSED, USER
 
-_OURS = ("designer", "envs", "prompts", "sandbox", "training")
-_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 
+def own_packages_first() -> None:
+    """Put our root first on the path and take the current folder off it: to look at a folder is not to run it.
 
-def _own_packages_first() -> None:
-    """Put our root first on the path and the user's folder last, so that neither hides the other's modules."""
-    root = str(Path(__file__).resolve().parent.parent)
-    here = str(Path.cwd())
-    sys.path[:] = [
-        root,
-        *(p for p in sys.path if p not in ("", root, here)),
-        *([here] if here != root else []),
-    ]
+    It was there as an empty entry of PYTHONPATH, or because Python put it there. Modules that an option names are
+    looked for in it later (``envs.blackbox``). Raises ``OSError`` where the current folder is gone.
+    """
+    root = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))  # noqa: PTH120 (pathlib is not imported yet)
+    here = os.path.realpath(os.getcwd())  # noqa: PTH109
+    installed = tuple(prefix + os.sep for prefix in (sys.prefix, sys.base_prefix))
+
+    def kept(entry: str) -> bool:
+        if entry == "":
+            return False
+        # Who stands in Python's own library still needs it.
+        return os.path.realpath(entry) not in (root, here) or (entry.startswith(installed) and entry != root)
+
+    sys.path[:] = [root, *filter(kept, sys.path)]
 
 
 def main() -> None:
     """Run the command line and exit."""
-    _own_packages_first()
+    try:
+        own_packages_first()
+    except OSError:
+        sys.exit(_end(_NO_FOLDER, USER))
+    # Neither has PyTorch any use here for what other packages offer it at its import.
+    os.environ["TORCH_DEVICE_BACKEND_AUTOLOAD"] = "0"
+    import signal
+
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     code = run(sys.argv[1:])
     sys.stdout.flush()
@@ -66,7 +74,21 @@ def run(arguments: list[str]) -> int:
     except Exception as error:  # whatever is left is a defect of ours: exit 70 with a report, never 1 with a traceback
         if disk := _disk_trouble(error):
             return _end(f"{disk}. Free some space; what a run has kept goes on with `rewardsmith resume`.", INFRA)
+        if isinstance(error, OSError) and not _has_folder():
+            return _end(_NO_FOLDER, USER)
         return _defect(arguments)
+
+
+_NO_FOLDER = "the current folder is gone; go to one that exists."
+
+
+def _has_folder() -> bool:
+    """Whether the current folder still exists."""
+    try:
+        os.getcwd()  # noqa: PTH109
+    except OSError:
+        return False
+    return True
 
 
 def _is_text(argument: str) -> bool:
@@ -80,27 +102,50 @@ def _is_text(argument: str) -> bool:
 
 def _disk_trouble(error: Exception) -> str | None:
     """What the disk refused, where that is what ended the command."""
-    if isinstance(error, OSError) and error.errno in _DISK:
+    from designer.regular_files import DISK
+
+    if isinstance(error, OSError) and error.errno in DISK:
         return f"cannot write {error.filename or 'to the disk'}: {error.strerror}"
     return None
 
 
 def _end(message: str, code: int) -> int:
-    print(f"rewardsmith: {message}", file=sys.stderr)
+    from designer.printable import printable
+
+    print(f"rewardsmith: {printable(message)}", file=sys.stderr)
     return code
 
 
 def _defect(arguments: list[str]) -> int:
+    import tempfile
+    import time
+    import traceback
+    from pathlib import Path
+
+    from designer.printable import printable
+
     name = f"rewardsmith-defect-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
-    text = f"rewardsmith {' '.join(arguments)}\n\n{traceback.format_exc()}"
-    for folder in (Path.cwd(), Path(tempfile.gettempdir())):
+    text = _redacted(f"rewardsmith {' '.join(arguments)}", traceback.format_exc())
+    for folder in (Path(), Path(tempfile.gettempdir())):
         try:
-            (folder / name).write_text(text, encoding="utf-8", errors="replace")
+            path = folder.absolute() / name
+            # Only a new file: the folder may hold a link of that name.
+            with path.open("x", encoding="utf-8", errors="replace") as file:
+                file.write(text)
         except OSError:
             continue
-        return _end(f"a defect of rewardsmith itself. The report is in {folder / name}; please send it.", DEFECT)
-    print(text, file=sys.stderr)
+        return _end(f"a defect of rewardsmith itself. The report is in {path}; please send it.", DEFECT)
+    print(printable(text), file=sys.stderr)
     return _end("a defect of rewardsmith itself; the report could not be written and stands above.", DEFECT)
+
+
+def _redacted(command: str, trace: str) -> str:
+    """The report's text without credentials: it is made to be sent."""
+    try:
+        from designer.llm import redacted
+    except Exception:  # the defect may be that this cannot be imported
+        return f"(the command is left out)\n\n{trace}"
+    return redacted(f"{command}\n\n{trace}")
 
 
 if __name__ == "__main__":

@@ -5,18 +5,23 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Sequence
+from contextlib import chdir
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from markupsafe import Markup
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from designer.store import Json
 from envs.episode import Array
+
+with chdir(Path(__file__).parent):
+    # Matplotlib reads a matplotlibrc of the current folder first, which may be part of what somebody sent.
+    import matplotlib as mpl
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter, MaxNLocator
 
 SEEDS_FOR_QUARTILES = 5
 """With fewer seeds than this a band spans all of them."""

@@ -20,11 +20,7 @@ def ask(console: Console, display: Display, store: RunStore, waiting: Json) -> J
             console.rule(f"{candidate}: {facts['idea']}", align="left")
             console.print(Syntax(store.program(candidate).source, "python", word_wrap=True))
             while True:
-                console.print(
-                    "[a]ccept, [r]eject, or [c]omment (a comment reaches the next design): ",
-                    end="",
-                    markup=False,
-                )
+                console.print("[a]ccept, [r]eject, or [c]omment (a comment reaches the next design): ", end="")
                 line = sys.stdin.readline()
                 if not line:
                     return None

@@ -110,6 +110,11 @@ class Run:
         return any(e["event"] == "feedback" for e in events[finished + 1 :])
 
     def _connect(self) -> sqlite3.Connection:
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            path = self.store.path(f"state.sqlite{suffix}")
+            # SQLite follows links and waits for pipes.
+            if path.is_symlink() or (path.exists() and not path.is_file()):
+                raise UserError(f"{path} is no regular file: start a new run.")
         connection = sqlite3.connect(self.store.path("state.sqlite"), check_same_thread=False)
         connection.execute("pragma journal_mode=wal")
         return connection
@@ -118,11 +123,7 @@ class Run:
 @contextmanager
 def alone(store: RunStore) -> Iterator[None]:
     """Hold the run's lock: two processes on one run would train everything twice. Raises ``UserError``."""
-    try:
-        file = store.path("lock").open("w", encoding="ascii")
-    except OSError as error:
-        raise UserError(f"{store.root} cannot be written: {error.strerror}.") from error
-    with file:
+    with store.lock() as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

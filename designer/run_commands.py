@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from designer.exits import DONE, INTERRUPTED, REFUSED, interrupted
-from designer.output import AsJson, one_thread, print_json, wide_console
+from designer.output import AsJson, one_thread, print_json, print_line, wide_console
+from designer.reading import reading
 from designer.settings import DesignSettings
 from designer.store import Json, RunStore
 from envs.errors import UserError
@@ -20,14 +22,17 @@ RunPath = Annotated[str, tyro.conf.Positional]
 def _opened(name: str) -> tuple[RunStore, DesignSettings]:
     """A run's folder and the settings that it was started with."""
     store = RunStore.open(_run_root(name))
-    return store, DesignSettings.from_json(store.read_json("config.json") or {})
+    with reading(store):
+        return store, DesignSettings.from_json(store.read_json("config.json") or {})
 
 
 def _run_root(name: str) -> Path:
     """A run's folder by path, or by its name under ``runs/``."""
     for path in (Path(name), Path("runs") / name):
-        if (path / "config.json").is_file():
-            return path
+        # A name too long for a file, or a folder that may not be entered, is no run either.
+        with suppress(OSError, ValueError):
+            if (path / "config.json").is_file():
+                return path
     raise UserError(f"There is no run {name!r}: neither that folder nor runs/{name} holds a config.json.")
 
 
@@ -68,9 +73,27 @@ def resume(run: RunPath, feedback: str | None = None, as_json: AsJson = False) -
 
     store, settings = _opened(run)
     with alone(store):
+        _read_through(store, settings)
         if feedback is not None:
             store.add_feedback(feedback)
         return _go(store, settings, as_json)
+
+
+def _read_through(store: RunStore, settings: DesignSettings) -> None:
+    """Read what a resumed run goes on from, before anything is paid for. Raises ``UserError`` where it does not fit."""
+    from designer.budget import Budget
+    from designer.facts import ranked
+    from designer.scorecard import confirmed
+
+    with reading(store):
+        Budget(settings.caps, store)
+        ranked(store)
+        confirmed(store)
+        store.comments()
+        # What a finished run writes at its end must not lead out of it, or stand in for something else.
+        store.path("report.html")
+        store.path("best")
+        store.read_json("best/manifest.json")
 
 
 def _go(store: RunStore, settings: DesignSettings, as_json: bool) -> int:
@@ -86,30 +109,27 @@ def _go(store: RunStore, settings: DesignSettings, as_json: bool) -> int:
         run = Run.open(store, settings, display.progress)
         store.listen(display.event)
         display.budget = run.budget
-        console.print(f"run     {store.root}", highlight=False, soft_wrap=True)
-        console.print(f"task    {run.task.id}: {run.task.description}", highlight=False)
-        console.print(f"sandbox {run.sandbox.describe()}", highlight=False)
+        console.print(f"run     {store.root}", soft_wrap=True)
+        console.print(f"task    {run.task.id}: {run.task.description}")
+        console.print(f"sandbox {run.sandbox.describe()}")
         if settings.model == "offline":
-            console.print(
-                "model   offline: a baseline that composes programs without a language model", highlight=False
-            )
+            console.print("model   offline: a baseline that composes programs without a language model")
         if settings.env is not None and settings.fitness is None:
             console.print(
                 "fitness the environment's own return; how far it is what your sentence asks for is not measured "
                 "(--fitness module:function would)",
-                highlight=False,
             )
         try:
             card = run.go(lambda waiting: ask(console, display, store, waiting), lambda: interrupted(str(store.root)))
         except Paused as paused:
             told = f"{paused}: `rewardsmith show {store.root}`, then `rewardsmith resume {store.root}`."
-            console.print(told, soft_wrap=True, highlight=False)
+            console.print(told, soft_wrap=True)
             return INTERRUPTED
-    console.print(cost_line(run.budget), highlight=False)
+    console.print(cost_line(run.budget))
     if card["best"]:
         from designer.export import export_run
 
-        export_run(store, run.task, card["best"]["id"], store.root / "best")
+        export_run(store, run.task, card["best"]["id"], store.path("best"))
     from designer.report import write_report
 
     write_report(store, run.task, card)
@@ -117,11 +137,9 @@ def _go(store: RunStore, settings: DesignSettings, as_json: bool) -> int:
         print_json(card)
     else:
         print_view(console, scorecard_view(card))
-        console.print(
-            f"\nrewardsmith show {store.root}    the candidates and what was measured", highlight=False, soft_wrap=True
-        )
+        console.print(f"\nrewardsmith show {store.root}    the candidates and what was measured", soft_wrap=True)
         if card["best"]:
-            console.print(f"{store.root / 'best'}    the reward as a bundle for your own training", highlight=False)
+            console.print(f"{store.root / 'best'}    the reward as a bundle for your own training")
     return DONE if card["best"] else REFUSED
 
 
@@ -138,20 +156,19 @@ def show(run: RunPath, candidate: Annotated[str | None, tyro.conf.Positional] = 
 
     store, settings = _opened(run)
     console = wide_console()
-    if candidate is not None:
-        program = store.program(candidate)
-        if as_json:
-            parts = ("candidate", "verification", "critique", "training", "confirmation", "analysis")
-            told = {part: store.read_json(f"candidates/{candidate}/{part}.json") for part in parts}
-            print_json({"source": program.source, **told})
+    with reading(store):
+        if candidate is not None:
+            program = store.program(candidate)
+            if as_json:
+                parts = ("candidate", "verification", "critique", "training", "confirmation", "analysis")
+                told = {part: store.read_json(f"candidates/{candidate}/{part}.json") for part in parts}
+                print_json({"source": program.source, **told})
+            else:
+                print_view(console, candidate_view(store, recorded_task(store, settings), candidate))
+        elif as_json:
+            print_json(_card(store, settings))
         else:
-            print_view(console, candidate_view(store, recorded_task(store, settings), candidate))
-        return DONE
-    card = _card(store, settings)
-    if as_json:
-        print_json(card)
-    else:
-        print_view(console, run_view(store, card))
+            print_view(console, run_view(store, _card(store, settings)))
     return DONE
 
 
@@ -177,7 +194,9 @@ def diff(run: RunPath, first: RunPath, second: RunPath) -> int:
     """
     from designer.views import diff_view, print_view
 
-    print_view(wide_console(), diff_view(_opened(run)[0], first, second))
+    store, _ = _opened(run)
+    with reading(store):
+        print_view(wide_console(), diff_view(store, first, second))
     return DONE
 
 
@@ -195,8 +214,11 @@ def report(run: RunPath, beside: str | None = None) -> int:
     other = None
     if beside is not None:
         found, its_settings = _opened(beside)
-        other = (found, _card(found, its_settings))
-    print(write_report(store, recorded_task(store, settings), _card(store, settings), beside=other))
+        with reading(found):
+            other = (found, _card(found, its_settings))
+    with reading(store):
+        path = write_report(store, recorded_task(store, settings), _card(store, settings), beside=other)
+    print_line(str(path))
     return DONE
 
 
@@ -212,15 +234,16 @@ def export(run: RunPath, output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
     from designer.run import recorded_task
 
     store, settings = _opened(run)
-    if candidate is None:
-        best = (store.read_json("scorecard.json") or {}).get("best")
-        if not best:
-            raise UserError(
-                f"{run} has no confirmed best reward; name one with --candidate (`rewardsmith show {run}`)."
-            )
-        candidate = str(best["id"])
-    export_run(store, recorded_task(store, settings), candidate, output)
-    print(
+    with reading(store):
+        if candidate is None:
+            best = (store.read_json("scorecard.json") or {}).get("best")
+            if not best:
+                raise UserError(
+                    f"{run} has no confirmed best reward; name one with --candidate (`rewardsmith show {run}`)."
+                )
+            candidate = str(best["id"])
+        export_run(store, recorded_task(store, settings), candidate, output)
+    print_line(
         f"{output}: reward, state extractor, wrapper, manifest. Loading it runs its code unsandboxed; see its README."
     )
     return DONE

@@ -32,13 +32,13 @@ def train_file(
     task = task_of(settings)
     device = device_of(settings.device)
     sandbox = choose(sandbox_name)
-    console.print(f"sandbox {sandbox.describe()}", highlight=False)
+    console.print(f"sandbox {sandbox.describe()}")
     found = Verifier(task, sandbox, learners=settings.seeds, seed=settings.seed).verify(program)
     fatal = [v for v in found.violations if v.stage != "audit"]
     if fatal:
         raise CandidateError(fatal[0])
     for violation in found.violations:
-        console.print(f"warning: {violation.message}", highlight=False)
+        console.print(f"warning: {violation.message}")
     seeds = settings.selection_seeds()
     with JailedReward(sandbox, program, reference=found.reference) as reward:
         learners = [Learner(arm="program", seed=s, reward=reward) for s in seeds]
@@ -60,12 +60,10 @@ def train_file(
         "env_steps": sum(r.env_steps + r.evaluation_steps for r in results),
     }
     for name, rows in arms.items():
-        console.print(
-            f"{name:>8}  {fitness_text(summary([r.fitness for r in rows]))}  {_course(rows)}", highlight=False
-        )
+        console.print(f"{name:>8}  {fitness_text(summary([r.fitness for r in rows]))}  {_course(rows)}")
     gain = told["difference"]
     interval = "" if gain["low"] is None else f" [{gain['low']:.3g}, {gain['high']:.3g}]"
-    console.print(f"paired difference {gain['iqm']:.3g}{interval} ({task.fitness.kind})", highlight=False)
+    console.print(f"paired difference {gain['iqm']:.3g}{interval} ({task.fitness.kind})")
     return told
 
 
@@ -88,6 +86,5 @@ class _Watch:
             self._console.print(
                 f"{progress.env_steps:,} of {progress.of_env_steps:,} env steps, "
                 f"{progress.steps_per_second:,.0f} a second",
-                highlight=False,
             )
         return True

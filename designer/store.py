@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -9,17 +10,24 @@ import os
 import re
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from designer.regular_files import DISK, LARGEST, LARGEST_PROGRAM, open_regular, read_regular
 from envs.episode import Array
 from envs.errors import UserError
 from sandbox.program import RewardProgram
 
 Json = dict[str, Any]
+LARGEST_ARRAYS = 4 * LARGEST
+"""Most bytes of the arrays that a file holds, unpacked."""
+_MOST_SECONDS = 1e10
+_STRUCTURE = frozenset({errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP})
+"""What stands in a file's place where the run is not as it was written."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -40,6 +48,8 @@ class RunStore:
         self.root = root
         self._lock = threading.RLock()
         self._listeners: list[Callable[[Json], None]] = []
+        self.last_read = "config.json"
+        """The file that was read last: what is at fault where its content does not fit."""
         self._elapsed_before = 0.0
         self._opened = time.monotonic()
 
@@ -63,21 +73,52 @@ class RunStore:
         if not (root / "config.json").is_file():
             raise UserError(f"{root} is not a run: it has no config.json. `rewardsmith design` makes one.")
         store = cls(root)
-        store._elapsed_before = max((float(e.get("elapsed", 0.0)) for e in store.events()), default=0.0)
+        store._elapsed_before = max(map(_seconds, store.events()), default=0.0)
         return store
 
     def path(self, name: str) -> Path:
         """A path inside the run. Raises ``UserError`` for one that would leave it."""
         path = self.root / name
-        if not path.resolve().is_relative_to(self.root.resolve()):
-            raise UserError(f"{name!r} points outside the run {self.root}.")
+        self._inside(path)
         return path
 
+    def _inside(self, path: Path) -> Path:
+        """Where a path of the run leads to, free of links. Raises ``UserError`` where that is outside the run."""
+        try:
+            found = path.resolve()
+            inside = found.is_relative_to(self.root.resolve())
+        except (OSError, RuntimeError, ValueError) as error:  # a loop of links, or a name that no file can have
+            raise UserError(f"{path} leads nowhere ({error}).") from error
+        if not inside:
+            raise UserError(f"{str(path)!r} points outside the run {self.root}.")
+        return found
+
+    def _read(self, name: str, *, most: int = LARGEST) -> bytes:
+        """A file's content. Raises ``FileNotFoundError``, or ``UserError`` for what is no regular file of the run."""
+        self.last_read = name
+        path = self._inside(self.root / name)
+        try:
+            return read_regular(path, most=most, flags=os.O_NOFOLLOW)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise FileNotFoundError(*error.args) from error
+        except OSError as error:
+            raise UserError(f"{self.root / name} cannot be read: {error.strerror}.") from error
+
     def _write(self, name: str, data: bytes) -> None:
-        path = self.path(name)
+        try:
+            self._put(self.path(name), data)
+        except OSError as error:
+            if error.errno not in _STRUCTURE:
+                raise
+            raise UserError(f"{self.root / name} cannot be written: {error.strerror}.") from error
+
+    @staticmethod
+    def _put(path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
-        with partial.open("wb") as file:
+        # Only a new file: a name that a run has already may be a link to anywhere.
+        partial.unlink(missing_ok=True)
+        with partial.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -106,18 +147,30 @@ class RunStore:
     def read_json(self, name: str) -> Any | None:
         """A JSON file's content, or None where there is none. Raises ``UserError`` for a broken one."""
         try:
-            return json.loads(self.path(name).read_text(encoding="utf-8"))
+            return json.loads(self._read(name))
         except FileNotFoundError:
             return None
-        except (ValueError, OSError) as error:
+        except (ValueError, RecursionError, MemoryError) as error:
             raise UserError(f"{self.root / name} cannot be read ({error}); delete it and resume.") from error
 
     def read_arrays(self, name: str) -> dict[str, Array]:
-        """Arrays of an npz file, read without pickles; empty where there is none."""
-        if not self.path(name).is_file():
+        """Arrays of an npz file, read without pickles; empty where there is none.
+
+        Raises ``UserError`` for a broken one, and for one that unpacks to more than ``LARGEST_ARRAYS`` bytes.
+        """
+        try:
+            data = self._read(name)
+        except FileNotFoundError:
             return {}
-        with np.load(self.path(name), allow_pickle=False) as data:
-            return {key: data[key] for key in data.files}
+        try:
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                size = sum(part.file_size for part in archive.infolist())
+            if size > LARGEST_ARRAYS:
+                raise ValueError(f"its arrays are larger than {LARGEST_ARRAYS} bytes")
+            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+                return {key: arrays[key] for key in arrays.files}
+        except Exception as error:  # what a broken archive makes its readers raise has no common kind
+            raise UserError(f"{self.root / name} holds no arrays ({type(error).__name__}: {error}).") from error
 
     def listen(self, listener: Callable[[Json], None]) -> None:
         """Call this with every event from now on."""
@@ -133,12 +186,29 @@ class RunStore:
         record = finite({"time": round(time.time(), 3), "elapsed": round(self.elapsed, 3), "event": kind, **facts})
         line = json.dumps(record, ensure_ascii=True, allow_nan=False) + "\n"
         with self._lock:
-            with (self.root / "events.jsonl").open("ab+") as file:
-                if file.tell() and not self._whole_line(file):
+            with self._appended("events.jsonl") as file:
+                if file.seek(0, os.SEEK_END) and not self._whole_line(file):
                     file.write(b"\n")
                 file.write(line.encode())
             for listener in self._listeners:
                 listener(record)
+
+    def _appended(self, name: str) -> BinaryIO:
+        """A file that is written at its end, and read. Raises ``UserError`` for what is no regular file of the run."""
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+        try:
+            return open(open_regular(self.path(name), flags), "rb+")
+        except OSError as error:
+            if error.errno in DISK:
+                raise
+            raise UserError(f"{self.root / name} cannot be written: {error.strerror}.") from error
+
+    def lock(self) -> BinaryIO:
+        """The file that is locked by whoever works on the run. Raises ``UserError``."""
+        try:
+            return self._appended("lock")
+        except OSError as error:
+            raise UserError(f"{self.root} cannot be written: {error.strerror}.") from error
 
     @staticmethod
     def _whole_line(file: BinaryIO) -> bool:
@@ -148,15 +218,16 @@ class RunStore:
 
     def events(self) -> Iterator[Json]:
         """Every whole event so far; a line that a kill cut short is passed over."""
-        path = self.root / "events.jsonl"
-        if not path.is_file():
+        try:
+            text = self._read("events.jsonl").decode("utf-8", "replace")
+        except FileNotFoundError:
             return
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in text.splitlines():
             try:
                 record = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
-            if isinstance(record, dict):
+            if isinstance(record, dict) and isinstance(record.get("event"), str):
                 yield record
 
     def replies(self) -> Iterator[Json]:
@@ -216,11 +287,22 @@ class RunStore:
         if facts is None:
             known = ", ".join(self.candidate_ids()) or "none yet"
             raise UserError(f"{self.root} has no candidate {candidate!r}; it has: {known}.")
-        source = self.path(f"candidates/{candidate}/reward.py").read_text(encoding="utf-8")
+        name = f"candidates/{candidate}/reward.py"
+        try:
+            # Not as text, which would change line breaks, and the hash with them.
+            source = self._read(name, most=LARGEST_PROGRAM).decode("utf-8")
+        except (FileNotFoundError, UnicodeDecodeError) as error:
+            raise UserError(f"{self.root / name} is missing or no UTF-8 text ({error}).") from error
         program = RewardProgram(source, facts["form"])
         if program.id != candidate:
             raise UserError(f"candidates/{candidate}/reward.py was changed: its hash is {program.id}.")
         return program
+
+
+def _seconds(event: Json) -> float:
+    """Seconds of work that an event came after; 0 where it holds no such number."""
+    found = event.get("elapsed")
+    return float(found) if isinstance(found, int | float) and 0 <= found < _MOST_SECONDS else 0.0
 
 
 def finite(data: Any) -> Any:

@@ -149,7 +149,10 @@ class Trainings:
     def _jailed(self, arm: Arm, program: RewardProgram) -> JailedReward:
         """The arm's reward, with what it answered while it was probed."""
         kept = self._store.read_arrays(f"{arm.folder}/reference.npz")
-        reference = Reference.from_arrays(kept) if kept else None
+        try:
+            reference = Reference.from_arrays(kept) if kept else None
+        except KeyError as error:
+            raise UserError(f"{arm.folder}/reference.npz lacks the array {error}: remove the file.") from error
         return JailedReward(self._sandbox, program, reference=reference)
 
     def _on_step(self, steps: int, purpose: Purpose) -> None:

@@ -99,7 +99,7 @@ def run_view(store: RunStore, card: Json) -> RenderableType:
             facts["status"],
             fitness_text(record["fitness"]) if record else "-",
             spark,
-            Text(facts["idea"]),
+            facts["idea"],
         )
     return Group(scorecard_view(card), Text(""), table, Text(""), replies_view(store))
 

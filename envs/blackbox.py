@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from typing import Any
 
 from envs.errors import UserError
 
+THEIRS = (Exception, SystemExit, BaseExceptionGroup)
+"""What a user's own code may raise; an interrupt is the person's, not the code's."""
 RESERVED = ("designer", "envs", "prompts", "sandbox", "training")
 
 
@@ -31,13 +34,24 @@ def load_module(name: str, option: str) -> ModuleType:
     top = name.split(".")[0]
     if top in RESERVED:
         raise UserError(_reserved(f"{option}: {name}", top))
-    if top not in sys.modules and find_spec(top) is None:
+    _look_here_too()
+    if not top or (top not in sys.modules and find_spec(top) is None):
         raise UserError(
             f"{option}: there is no module {name!r}. It must lie in the current directory "
             "or be installed in this Python environment."
         )
     with calling(f"{option}: importing the module {name}"):
         return import_module(name)
+
+
+def _look_here_too() -> None:
+    """Let modules be found in the current folder, after all others. It is on the path for nobody but the user's own."""
+    try:
+        here = os.getcwd()  # noqa: PTH109
+    except OSError:
+        return
+    if here not in sys.path:
+        sys.path.append(here)
 
 
 @contextmanager
@@ -47,16 +61,25 @@ def calling(what: str) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:  # the user's own code may raise anything
+    except THEIRS as error:
         raise explained(what, error) from error
 
 
-def explained(what: str, error: Exception) -> UserError:
+def explained(what: str, error: BaseException) -> UserError:
     """What went wrong in the user's own code, with its innermost line, or which name it cannot have."""
     taken = _taken(error)
     if taken:
         return UserError(_reserved(what, taken))
-    return UserError(f"{what} failed: {type(error).__name__}: {error}{_where(error)}")
+    return UserError(f"{what} failed: {in_words(error)}{_where(error)}")
+
+
+def in_words(error: BaseException) -> str:
+    """An error of the user's own code with its kind; its words where it has any that can be had."""
+    try:
+        words = str(error)
+    except THEIRS:
+        words = "(its text cannot be had)"
+    return f"{type(error).__name__}: {words}"
 
 
 def _where(error: BaseException) -> str:
@@ -71,7 +94,7 @@ def _where(error: BaseException) -> str:
     return place
 
 
-def _taken(error: Exception) -> str | None:
+def _taken(error: BaseException) -> str | None:
     """Which of our packages an import met where the user meant one of their own."""
     if isinstance(error, ImportError):
         owner = (error.name or "").split(".")[0]

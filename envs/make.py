@@ -8,7 +8,7 @@ from typing import Any
 
 import gymnasium
 
-from envs.blackbox import explained, load_module
+from envs.blackbox import THEIRS, explained, in_words, load_module
 from envs.errors import UserError
 from envs.task import TaskSpec
 
@@ -34,11 +34,13 @@ def open_env(env_id: str, *, extra: str | None = None, **kwargs: Any) -> gymnasi
             return gymnasium.make(env_id, disable_env_checker=True, **kwargs)
     except gymnasium.error.DependencyNotInstalled as error:
         remedy = f"pip install 'rewardsmith[{extra}]'" if extra else "install it beside rewardsmith"
-        raise UserError(f"{env_id} needs a package that is not installed: {error}. Remedy: {remedy}") from error
+        raise UserError(
+            f"{env_id} needs a package that is not installed: {in_words(error)}. Remedy: {remedy}"
+        ) from error
     except gymnasium.error.Error as error:
         raise UserError(
-            f"Gymnasium cannot make {env_id!r}: {error} For an environment that your own module registers, "
+            f"Gymnasium cannot make {env_id!r}: {in_words(error)} For an environment that your own module registers, "
             "write module:Id-v0."
         ) from error
-    except Exception as error:  # the user's constructor may raise anything
+    except THEIRS as error:
         raise explained(f"making {env_id}", error) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +46,7 @@ def inspect(env_id: str, state: str | None, seed: int = 0) -> Inspection:
     ``state`` is the user's ``module:function``, or None for the observation's dimensions.
     """
     env = open_env(env_id)
-    try:
+    with calling(f"the environment {env_id}"), closing(env):
         space: Any = env.observation_space
         encoder(space)
         action = action_of_space(env.action_space)
@@ -61,8 +62,6 @@ def inspect(env_id: str, state: str | None, seed: int = 0) -> Inspection:
             numeric_observation=isinstance(space, spaces.Box) and space.dtype.kind == "f",
             dense_reward=len(np.unique(rewards)) > DENSE_VALUES and bool(np.mean(rewards != 0) > 0.5),
         )
-    finally:
-        env.close()
 
 
 def action_of_space(space: gymnasium.Space[Any]) -> Action:

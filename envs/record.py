@@ -10,7 +10,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from envs.blackbox import calling, explained, load_function
+from envs.blackbox import THEIRS, calling, explained, load_function
 from envs.episode import Array, Episode, Transitions, flat
 from envs.errors import UserError
 from envs.families import reader
@@ -103,7 +103,7 @@ def begin(env: gymnasium.Env[Any, Any], seed: int | None) -> tuple[Any, dict[str
     """``env.reset``. Raises ``UserError`` for whatever the environment itself raises."""
     try:
         return env.reset(seed=seed)
-    except Exception as error:  # the user's own environment may raise anything
+    except THEIRS as error:
         raise explained(f"{_name(env)}: reset", error) from error
 
 
@@ -111,7 +111,7 @@ def take(env: gymnasium.Env[Any, Any], action: Any) -> tuple[Any, Any, Any, Any,
     """``env.step`` with an allowed action. Raises ``UserError`` for whatever the environment itself raises."""
     try:
         return env.step(act(env, action))
-    except Exception as error:  # the user's own environment may raise anything
+    except THEIRS as error:
         raise explained(f"{_name(env)}: step", error) from error
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from envs import catalog
+from envs.blackbox import load_function
 from envs.errors import UserError
 from envs.gym_vector import GymVectorEnvironment
 from envs.make_vector import make_vector
@@ -266,3 +267,76 @@ def test_a_project_with_an_envs_folder_of_its_own_is_served(tmp_path: Path) -> N
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("dot-v0-")
+
+
+LEAVING = """
+import sys, gymnasium
+from my_world import Endless
+
+class Silent(Exception):
+    def __str__(self): raise ValueError("no words")
+
+class Leaves(Endless):
+    what = SystemExit(0)
+    def step(self, action): raise self.what
+
+class Groups(Leaves):
+    what = BaseExceptionGroup("both", [SystemExit(0), ValueError("x")])
+
+class Mute(Leaves):
+    what = Silent()
+
+class Constructed(Endless):
+    def __init__(self): sys.exit(0)
+
+class Closing(Endless):
+    def close(self): sys.exit(0)
+
+for kind in (Leaves, Groups, Mute, Constructed, Closing):
+    gymnasium.register(f"{kind.__name__}-v0", entry_point=kind, max_episode_steps=30)
+"""
+
+
+@pytest.mark.parametrize("kind", ["Leaves", "Groups", "Mute", "Constructed", "Closing"])
+def test_code_that_leaves_the_process_or_has_no_words_is_refused(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "leaving.py").write_text(LEAVING)
+    monkeypatch.delitem(sys.modules, "leaving", raising=False)
+    with pytest.raises(UserError, match=r"failed: (SystemExit|BaseExceptionGroup|Silent)"):
+        catalog.from_sentence("Go.", f"leaving:{kind}-v0")
+
+
+def test_a_step_that_leaves_the_process_later_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import gymnasium
+
+    from envs.record import begin, take
+
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    (tmp_path / "leaving.py").write_text(LEAVING)
+    monkeypatch.delitem(sys.modules, "leaving", raising=False)
+    env = gymnasium.make("leaving:Leaves-v0", disable_env_checker=True)
+    begin(env, 0)
+    with pytest.raises(UserError, match="SystemExit"):
+        take(env, np.zeros(2))
+
+
+@pytest.mark.parametrize("text", ["raise SystemExit(0)", "raise BaseExceptionGroup('g', [SystemExit(0)])"])
+def test_a_module_that_leaves_the_process_is_refused(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "leaves_at_once.py").write_text(text)
+    with pytest.raises(UserError, match="importing the module"):
+        catalog.from_sentence("Go.", "leaves_at_once:X-v0")
+
+
+def test_the_folder_is_searched_for_what_an_option_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    (folder / "only_here.py").write_text("def f(): return 1\n")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry != ""])
+    assert load_function("only_here:f", "--state")() == 1
+    assert sys.path[-1] == str(folder)
+    with pytest.raises(UserError, match="no module"):
+        catalog.from_sentence("Go.", ":X-v0")
