@@ -12,9 +12,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
-import platform
 import statistics
-import subprocess
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -25,6 +23,7 @@ import numpy as np
 import torch
 import tyro
 
+from benchmarks.machine import commit, machine
 from benchmarks.page import put
 from designer.jailed import JailedReward
 from designer.settings import DesignSettings
@@ -187,43 +186,17 @@ def measure(rounds: int) -> dict[str, Any]:
         checks = times({str(i): lambda s=s: gate.check(s, "reward") for i, s in enumerate(sources)}, rounds)  # type: ignore[misc]
         found["gate, a source"] = [each for times_of_one in checks.values() for each in times_of_one]
     return {
-        "machine": {
-            "processor": processor(),
-            "processors": os.cpu_count(),
-            "kernel": platform.release(),
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "torch": torch.__version__,
-        },
+        "machine": machine(),
         "commit": commit(),
         "milliseconds": found,
         "training": {name: training(sandbox, max(10, rounds // 8)) for name, sandbox in sandboxes.items()},
     }
 
 
-def processor() -> str:
-    """The processor's name, where the kernel tells it."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
-
-
-def commit() -> str:
-    """The commit that was measured; with a mark where files differ from it."""
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True, text=True, check=False, cwd=ROOT
-    )
-    return done.stdout.strip() or "unknown"
-
-
 def table(found: Mapping[str, Any]) -> str:
     """The figures as Markdown."""
-    machine = found["machine"]
     lines = [
-        f"{machine['processor']}, {machine['processors']} processors, Linux {machine['kernel']}, Python "
-        f"{machine['python']}, numpy {machine['numpy']}, commit {found['commit']}. "
-        "`python -m benchmarks.walls --write`",
+        f"{found['machine']}, commit {found['commit']}. `python -m benchmarks.walls --write`",
         "",
         "| call | p50, ms | p95, ms | calls |",
         "|---|---|---|---|",
