@@ -49,6 +49,28 @@ class Paid(gymnasium.Wrapper[Any, Any, Any, Any]):
         return observation, paid, terminated, truncated, {**info, "native": float(reward)}
 
 
+class EncodedView(gymnasium.ObservationWrapper[Any, Any, Any]):
+    """The features that our policies compute from the view."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        from training.observation import GridEncoder
+
+        super().__init__(env)
+        self._encode = GridEncoder("cpu")
+        self.observation_space = gymnasium.spaces.Box(-1.0, 6.0, (GridEncoder.size,), np.float32)
+
+    def observation(self, observation: Any) -> Any:
+        import torch
+
+        raw = np.append(observation["image"].reshape(-1), observation["direction"]).astype(np.uint8)
+        return self._encode(torch.from_numpy(raw)[None, None])[0, 0].numpy().astype(np.float32)
+
+
+def encoded_view(env_id: str) -> gymnasium.Env[Any, Any]:
+    """One environment with our own features."""
+    return EncodedView(gymnasium.make(env_id))
+
+
 def flat_view(env_id: str, seed: int, program: str | None = None, task: Any = None) -> gymnasium.Env[Any, Any]:
     """One environment, seeded; with a program of ``task`` it is paid that potential as well."""
     env: gymnasium.Env[Any, Any] = gymnasium.make(env_id)

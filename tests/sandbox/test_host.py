@@ -138,6 +138,45 @@ def test_a_worker_that_dies_is_started_once_more_and_never_blamed_on_the_program
     assert len(starts) == 2
 
 
+def test_a_program_that_answers_before_it_is_asked_does_not_pass_its_check() -> None:
+    """Its top level wrote a frame of its own, and left."""
+    forged = HEADER.replace('child({"checked": True})', "child({})")
+
+    def start(hash_seed: int) -> Worker:
+        pipe = subprocess.PIPE
+        process = subprocess.Popen([sys.executable, "-S", "-c", forged], stdin=pipe, stdout=pipe, bufsize=0)
+        return Worker(PipeLink(process), None)
+
+    with pytest.raises(CandidateError) as found:
+        JailedService(RewardProgram("fake"), Pool(start, ahead=0), memory=0)
+    assert found.value.violation.kind == "protocol"
+
+
+def test_an_engine_that_takes_its_time_does_not_hold_up_the_error() -> None:
+    """What is late is ended beside the error, not before it."""
+    ended: list[float] = []
+
+    class Slow(PipeLink):
+        def kill(self) -> None:
+            time.sleep(1.5)
+            super().kill()
+            ended.append(time.monotonic())
+
+    def start(hash_seed: int) -> Worker:
+        pipe = subprocess.PIPE
+        command = [sys.executable, "-S", "-c", HEADER + "time.sleep(60)"]
+        return Worker(Slow(subprocess.Popen(command, stdin=pipe, stdout=pipe, bufsize=0)), None)
+
+    service = JailedService(RewardProgram("fake"), Pool(start, ahead=0), memory=0)
+    began = time.monotonic()
+    with pytest.raises(CandidateError) as found:
+        service.evaluate(CALL, deadline=0.3)
+    assert time.monotonic() - began < 0.3 + 0.15
+    assert found.value.violation.kind == "timeout"
+    time.sleep(max(0.0, began + 3 - time.monotonic()))
+    assert len(ended) == 1
+
+
 def test_words_of_a_child_are_cut_and_cleaned() -> None:
     said = "{'kind': 'exception', 'rule': 'x y', 'message': '\\x1b[31m' + 'a' * 5000, 'line': 10 ** 9}"
     error = asked(f"child({{'error': {said}}}); time.sleep(60)")
