@@ -60,8 +60,8 @@ def commands(folder: Path) -> list[list[str]]:
 @pytest.mark.parametrize("path", [None, os.pathsep], ids=["no path", "an empty entry of PYTHONPATH"])
 def test_looking_at_a_folder_runs_nothing_in_it(sent: Path, path: str | None) -> None:
     if path is not None:
-        # Python itself looks for these before anybody can say otherwise.
-        for name in ("sitecustomize", "usercustomize"):
+        # Python itself looks for these before anybody can say otherwise, the last one for an editable installation.
+        for name in ("sitecustomize", "usercustomize", "__future__"):
             (sent / f"{name}.py").unlink()
     for command in commands(sent):
         ended = call(*command, cwd=sent, **({} if path is None else {"PYTHONPATH": path}))
