@@ -288,6 +288,7 @@ def child(request: dict[str, Any], body: bytearray, inputs: int | None, answer: 
         header, parts = respond(request, body, inputs)
         write_frame(ANSWER_FD, header, parts)
         status = 0
+        os.close(ANSWER_FD)
     except BaseException as error:  # whatever a program raises is its answer: the worker's one boundary
         try:
             write_frame(ANSWER_FD, complaint(error), [])

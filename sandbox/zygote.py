@@ -1,7 +1,8 @@
 """The zygote: imports numpy once, proves the lock, then forks a child for each call and hands on its answer.
 
-It interprets no byte that a program wrote: what a child says goes to the host as the body of a frame of the
-zygote's own, which tells how the child ended. After a call nothing else is left alive in its process namespace.
+It interprets nothing that a program wrote but the length of its frame: what a child says goes to the host as the body
+of a frame of the zygote's own, which tells how the child ended. Before the next call nothing else is left alive in its
+process namespace.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ import resource
 import select
 import signal
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sandbox.lock import LIBC, PR_SET_DUMPABLE, prctl, self_test
-from sandbox.wire import read_frame, write_frame
+from sandbox.wire import PREFIX, read_frame, write_frame
 from sandbox.worker import child
 
 # numpy and Python import these on first use, and the locked child can open no file.
@@ -43,12 +44,30 @@ LARGEST_THRESHOLD = 32 << 20
 """The most that glibc takes on machines of 64 bits (mallopt(3))."""
 
 
-def collect(pid: int, answer: int, seconds: float, limit: int) -> tuple[str, int, bytearray]:
-    """How the child ended, its exit status or signal, and what it wrote to ``answer`` (``limit`` bytes at most).
+class Ended(NamedTuple):
+    """What came of a child."""
 
-    Ends are ``exit``, ``signal``, ``deadline``, ``output_limit`` and ``host`` (nobody is left to answer). After the
-    last three the child was killed, and may still be on its way out.
-    """
+    end: str
+    """``exit``, ``signal``, ``deadline``, ``output_limit`` or ``host`` (nobody is left to answer)."""
+    code: int
+    """Its exit status or signal."""
+    said: bytearray
+    """What it wrote, where it ended by itself."""
+    gone: bool
+    """Whether nothing of it is left. One that has left a whole frame and closed its pipe has answered, and is not
+    waited for: giving memory back can take longer than answering."""
+
+
+def is_whole(said: bytearray) -> bool:
+    """Whether this is as long as a frame says that it is; what it says else, the host will see."""
+    if len(said) < PREFIX.size:
+        return False
+    _, header_size, body_size = PREFIX.unpack_from(said)
+    return bool(len(said) == PREFIX.size + header_size + body_size)
+
+
+def collect(pid: int, answer: int, seconds: float, limit: int) -> Ended:
+    """Read what the child writes to ``answer``, ``limit`` bytes at most, until it ends or has to be ended."""
     deadline = time.monotonic() + seconds
     poll = select.poll()
     poll.register(answer, select.POLLIN)
@@ -66,6 +85,8 @@ def collect(pid: int, answer: int, seconds: float, limit: int) -> tuple[str, int
             said += data
             end = "output_limit" if len(said) > limit else ""
             if not data:
+                if is_whole(said):
+                    return Ended("exit", 0, said, gone=False)
                 poll.unregister(answer)
                 talking = False
         elif left == 0:
@@ -78,9 +99,9 @@ def collect(pid: int, answer: int, seconds: float, limit: int) -> tuple[str, int
                 pause = min(2 * pause, 1e-3)
     if end != "ended":
         os.kill(pid, signal.SIGKILL)
-        return end, 0, bytearray()
+        return Ended(end, 0, bytearray(), gone=reap(pid, REAP_SECONDS))
     code = os.waitstatus_to_exitcode(status)
-    return ("exit", code, said) if code >= 0 else ("signal", -code, bytearray())
+    return Ended("exit", code, said, True) if code >= 0 else Ended("signal", -code, bytearray(), True)
 
 
 def reap(pid: int, seconds: float) -> bool:
@@ -149,16 +170,15 @@ def serve(base: int, inputs: int | None, null: int, layers: list[str], missing: 
         if pid == 0:
             child(request, body, inputs, answer, null)
         os.close(answer)
-        end, code, said = collect(pid, receive, request["seconds"], request["limit"])
+        ended = collect(pid, receive, request["seconds"], request["limit"])
         os.close(receive)
-        killed = end not in ("exit", "signal")
-        there = killed and not reap(pid, REAP_SECONDS)
-        if not there:
+        if ended.gone:
             sweep()
-        if end == "host":
+        if ended.end == "host":
             return
-        write_frame(1, {"end": end, "code": code}, [said])
-        if there:
+        write_frame(1, {"end": ended.end, "code": ended.code}, [ended.said])
+        if not ended.gone:
+            os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             sweep()
 

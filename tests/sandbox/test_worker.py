@@ -204,10 +204,26 @@ def forked() -> Iterator[Callable[[Callable[[int], Any]], tuple[int, int]]]:
 
 def test_an_answer_is_collected_to_the_byte(forked: Any) -> None:
     pid, answer = forked(lambda send: write_frame(send, {"components": ["r"]}, [np.arange(3, dtype=np.float32)]))
-    end, code, said = collect(pid, answer, 5.0, 1 << 20)
-    assert (end, code) == ("exit", 0)
-    frame = decode(bytes(said), max_body=12)
+    ended = collect(pid, answer, 5.0, 1 << 20)
+    assert (ended.end, ended.code, ended.gone) == ("exit", 0, False)
+    os.waitpid(pid, 0)
+    frame = decode(bytes(ended.said), max_body=12)
     assert frame.header == {"components": ["r"]} and len(frame.body) == 12
+
+
+def test_a_child_that_has_answered_is_not_waited_for(forked: Any) -> None:
+    def answers_and_stays(send: int) -> None:
+        write_frame(send, {}, [])
+        os.close(send)
+        time.sleep(60)
+
+    began = time.monotonic()
+    pid, answer = forked(answers_and_stays)
+    ended = collect(pid, answer, 30.0, 100)
+    assert (ended.end, ended.gone) == ("exit", False)
+    assert time.monotonic() - began < 2
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
 
 
 def test_a_child_that_is_late_loud_or_killed_is_named_so(forked: Any) -> None:
@@ -220,9 +236,9 @@ def test_a_child_that_is_late_loud_or_killed_is_named_so(forked: Any) -> None:
         time.sleep(60)
 
     assert collect(*forked(closed_and_stays), 0.2, 100)[0] == "deadline"
-    assert collect(*forked(lambda send: os.write(send, bytes(200))), 5.0, 100) == ("output_limit", 0, b"")
-    assert collect(*forked(lambda send: os.kill(os.getpid(), signal.SIGKILL)), 5.0, 100) == ("signal", 9, b"")
-    assert collect(*forked(lambda send: os._exit(3)), 5.0, 100) == ("exit", 3, b"")
+    assert collect(*forked(lambda send: os.write(send, bytes(200))), 5.0, 100) == ("output_limit", 0, b"", True)
+    assert collect(*forked(lambda send: os.kill(os.getpid(), signal.SIGKILL)), 5.0, 100) == ("signal", 9, b"", True)
+    assert collect(*forked(lambda send: os._exit(3)), 5.0, 100) == ("exit", 3, b"", True)
 
 
 def test_a_host_that_is_gone_ends_the_child(forked: Any) -> None:

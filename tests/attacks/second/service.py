@@ -132,10 +132,10 @@ SERVICE = (
     attack("srv-partial-prefix", 'import os\nos.write(3, b"RSW1")\nos._exit(0)', "protocol"),
     attack("srv-partial-and-stay", 'import os, time\nos.write(3, b"RSW1")\ntime.sleep(1000)', "timeout"),
     attack("srv-partial-and-die", 'import os, ctypes\nos.write(3, b"RSW1")\nctypes.string_at(0)', "killed"),
-    forged("srv-answer-and-die", f"{GOOD}, {BODY}", "killed", then="import ctypes\nctypes.string_at(0)"),
+    forged("srv-answer-and-die", f"{GOOD}, {BODY}", "ok", then="import ctypes\nctypes.string_at(0)"),
     forged("srv-answer-and-fail", f"{GOOD}, {BODY}", "ok", then="os._exit(9)"),
-    forged("srv-answer-and-memory", f"{GOOD}, {BODY}", "memory", then="os._exit(77)"),
-    forged("srv-answer-close-and-loop", f"{GOOD}, {BODY}", "timeout", then="os.close(3)\nwhile True:\n    pass"),
+    forged("srv-answer-and-memory", f"{GOOD}, {BODY}", "ok", "memory", then="os._exit(77)"),
+    forged("srv-answer-close-and-loop", f"{GOOD}, {BODY}", "ok", then="os.close(3)\nwhile True:\n    pass"),
     forged(
         "srv-many-answers",
         f"{GOOD}, {BODY}",

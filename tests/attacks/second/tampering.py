@@ -210,7 +210,7 @@ np.apply_along_axis(write, 1, state["x"])""",
         os._exit = endless
         """
         + PAY,
-        "timeout",
+        "ok",
     ),
     attack(
         "tam-exit-raises",
