@@ -214,7 +214,7 @@ def measure(rounds: int) -> dict[str, Any]:
         "machine": machine(),
         "commit": commit(),
         "milliseconds": found,
-        "training": {name: training(sandbox, max(10, rounds // 8)) for name, sandbox in sandboxes.items()},
+        "training": {name: training(sandbox, max(10, rounds // 4)) for name, sandbox in sandboxes.items()},
     }
 
 
