@@ -7,9 +7,13 @@ boundary: whatever passes still runs in a jail whose child can only compute. The
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
+import threading
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from sandbox import allowed
 from sandbox.entry import read_entry
@@ -19,6 +23,10 @@ from sandbox.program import Form
 from sandbox.rules import broken_rules
 
 _MOST_VIOLATIONS = 20
+T = TypeVar("T")
+_PARSING = threading.Lock()
+_PARSE_ATTEMPTS = 5
+"""Other code of this process may parse at the same moment: then the next attempt goes well."""
 _BRACKETS = re.compile(r"[(\[{)\]}]")
 _COOKIE = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 """PEP 263: what Python takes for the encoding of a file's bytes."""
@@ -99,16 +107,25 @@ def _cookie(source: str) -> Violation | None:
     return None
 
 
+def _alone(work: Callable[[], T]) -> T:
+    """What threads must not do at once: CPython 3.11 counts the depth of all the trees that they read together."""
+    for _ in range(_PARSE_ATTEMPTS - 1):
+        with contextlib.suppress(SystemError), _PARSING:
+            return work()
+    with _PARSING:
+        return work()
+
+
 def _parse(source: str) -> ast.Module | Violation:
     try:
-        return ast.parse(source)
+        return _alone(lambda: ast.parse(source))
     except SyntaxError as error:
         fence = " Send plain Python, without Markdown fences." if "```" in source else ""
         message = f"The source is not valid Python: {error.msg}.{fence}"
         return _violation("syntax", message, error.lineno, "setup")
     except (ValueError, UnicodeError):
         return _violation("syntax", "The source holds characters that Python refuses. Use plain text.", None, "setup")
-    except (RecursionError, MemoryError):
+    except (RecursionError, MemoryError, SystemError):
         return _violation("depth", "The source is nested too deeply. Split it into named steps.")
 
 
@@ -129,7 +146,7 @@ def _shape(tree: ast.Module) -> Violation | None:
 def _compile(tree: ast.Module) -> Violation | None:
     """What the compiler refuses though the grammar allows it (``break`` outside a loop ...)."""
     try:
-        compile(tree, "<program>", "exec", dont_inherit=True)
+        _alone(lambda: compile(tree, "<program>", "exec", dont_inherit=True))
     except SyntaxError as error:
         return _violation("syntax", f"The source is not valid Python: {error.msg}.", error.lineno, "setup")
     except (ValueError, RecursionError, MemoryError, OverflowError):

@@ -7,6 +7,7 @@ import itertools
 import sys
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -408,3 +409,11 @@ def test_grafted_statements_never_break_the_gate(left: str, right: str, at: int)
 @given(mutants())
 def test_fifty_thousand_mutated_programs_never_break_the_gate(source: str) -> None:
     survives(source)
+
+
+def test_many_threads_may_ask_at_once() -> None:
+    """CPython 3.11 takes the trees of two threads for one that is too deep."""
+    deep = f"{REWARD}\n    return {{'a': {'(' * 40}action{')' * 40}{' + action' * 60}}}\n"
+    with ThreadPoolExecutor(8) as threads:
+        reports = list(threads.map(check, [deep] * 400))
+    assert all(report.ok for report in reports)
