@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import itertools
 import sys
 import time
@@ -412,8 +413,29 @@ def test_fifty_thousand_mutated_programs_never_break_the_gate(source: str) -> No
 
 
 def test_many_threads_may_ask_at_once() -> None:
-    """CPython 3.11 takes the trees of two threads for one that is too deep."""
+    """CPython 3.11 takes the trees of two threads for one that is too deep, where one pauses for the other."""
     deep = f"{REWARD}\n    return {{'a': {'(' * 40}action{')' * 40}{' + action' * 60}}}\n"
-    with ThreadPoolExecutor(8) as threads:
-        reports = list(threads.map(check, [deep] * 400))
+
+    class Pause:
+        """Collected in the middle of a reading, it lets another thread read."""
+
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            sum(range(50))
+
+    def ask(source: str) -> GateReport:
+        Pause()
+        return check(source)
+
+    interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
+    sys.setswitchinterval(1e-6)
+    gc.set_threshold(5, 1, 1)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            reports = list(threads.map(ask, [deep] * 300))
+    finally:
+        sys.setswitchinterval(interval)
+        gc.set_threshold(*thresholds)
     assert all(report.ok for report in reports)
