@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 from jinja2 import Environment, StrictUndefined
 
 import prompts
-from designer.llm import Message, Models, Reply
+from designer.asking import Models, Reply
+from designer.llm import Message
 from designer.replies import (
     Analysis,
     BadReply,

@@ -142,7 +142,7 @@ def _defect(arguments: list[str]) -> int:
 def _redacted(command: str, trace: str) -> str:
     """The report's text without credentials: it is made to be sent."""
     try:
-        from designer.llm import redacted
+        from designer.redaction import redacted
     except Exception:  # the defect may be that this cannot be imported
         return f"(the command is left out)\n\n{trace}"
     return redacted(f"{command}\n\n{trace}")

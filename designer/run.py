@@ -13,12 +13,12 @@ from dataclasses import asdict, dataclass, replace
 from types import FrameType
 
 from designer.agents import Agents
+from designer.asking import Models
 from designer.budget import Budget, Interrupted
 from designer.candidate import Slots
 from designer.checks import Verifier
 from designer.exits import INTERRUPTED
 from designer.graph import Answer, walk
-from designer.llm import Models
 from designer.loop import Loop
 from designer.settings import DesignSettings
 from designer.store import Json, RunStore

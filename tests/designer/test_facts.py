@@ -10,9 +10,9 @@ import pytest
 
 from designer import offline
 from designer.agents import Agents
+from designer.asking import Models
 from designer.budget import Budget
 from designer.facts import designer_facts
-from designer.llm import Models
 from designer.settings import DesignSettings
 from designer.store import RunStore
 from envs import catalog

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from designer import llm
+from designer import asking
 from designer.budget import CapReached
 from envs.errors import UserError
 from sandbox.errors import InfraError
@@ -61,7 +61,7 @@ def test_a_compressed_answer_is_not_inflated(tmp_path: Path, encodings: str) -> 
         asked, _, _ = models(tmp_path, endpoint.url)
         with pytest.raises(InfraError, match="compressed"):
             asked.ask("designer", MESSAGES, SLOT)
-        assert len(endpoint.requests) == llm.COSTLY_ATTEMPTS
+        assert len(endpoint.requests) == asking.COSTLY_ATTEMPTS
         assert {headers["accept-encoding"] for headers in endpoint.headers} == {"identity"}
 
 
@@ -72,7 +72,7 @@ def test_an_endless_answer_is_not_read_to_its_end(tmp_path: Path, status: bytes)
         asked, _, _ = models(tmp_path, endpoint.url)
         with pytest.raises(InfraError, match="too large"):
             asked.ask("designer", MESSAGES, SLOT)
-        assert len(endpoint.requests) == llm.COSTLY_ATTEMPTS
+        assert len(endpoint.requests) == asking.COSTLY_ATTEMPTS
 
 
 @pytest.mark.parametrize("kind", DRIPS)

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from designer import llm
+from designer import asking, llm, redaction
+from designer.asking import Models
 from designer.budget import Budget, CapReached
-from designer.llm import Models, check_models
+from designer.llm import check_models
 from designer.settings import DesignSettings
 from designer.store import RunStore
 from envs.errors import UserError
@@ -23,7 +24,7 @@ SLOT = {"iteration": 0, "candidate": 0, "round": 0, "mend": 0}
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(llm, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(asking, "FIRST_PAUSE", 0.01)
 
 
 def models(path: Path, url: str | None, **options: Any) -> tuple[Models, RunStore, Budget]:
@@ -92,7 +93,7 @@ def test_what_does_not_pass_stops_the_run_resumable(tmp_path: Path) -> None:
         asked, _store, _ = models(tmp_path, endpoint.url)
         with pytest.raises(InfraError, match="rewardsmith resume"):
             asked.ask("designer", MESSAGES, SLOT)
-        assert len(endpoint.requests) == llm.ATTEMPTS
+        assert len(endpoint.requests) == asking.ATTEMPTS
 
 
 def test_a_hanging_server_is_left_after_two_time_outs(tmp_path: Path) -> None:
@@ -236,8 +237,10 @@ def test_what_went_wrong_is_told_without_a_traceback(tmp_path: Path) -> None:
 def test_credentials_are_taken_out_of_a_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "canary-0123456789")
     text = "canary-0123456789 at http://me:pass@host/v1?api_key=hidden&model=m#token=hidden not a@b"
-    assert llm.redacted(text) == "<OPENAI_API_KEY> at http://host/v1?api_key=<secret>&model=m#token=<secret> not a@b"
+    assert (
+        redaction.redacted(text) == "<OPENAI_API_KEY> at http://host/v1?api_key=<secret>&model=m#token=<secret> not a@b"
+    )
     begun = time.process_time()
     for long in ("://" * 70_000, "?" * 200_000, "?key" * 50_000, "a" * 200_000, "://" + "@" * 200_000):
-        llm.redacted(long)
+        redaction.redacted(long)
     assert time.process_time() - begun < 1

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from designer import llm
+from designer import asking
 from designer.exits import DONE, INFRA, REFUSED
 from designer.main import run
 from designer.store import RunStore
@@ -21,7 +21,7 @@ SMALL = ["--env-steps", "2048", "--seeds", "1", "--confirm-seeds", "5", "--sandb
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(llm, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(asking, "FIRST_PAUSE", 0.01)
 
 
 def design(path: Path, endpoint: Endpoint, *options: str, task: str = "doorkey-5x5") -> tuple[int, RunStore]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from designer import llm
+from designer import asking
 from designer.exits import DONE, INFRA, INTERRUPTED, REFUSED, USER
 from designer.main import run
 from designer.run import alone
@@ -208,7 +208,7 @@ def test_a_run_belongs_to_one_process(tmp_path: Path, capfd: pytest.CaptureFixtu
 
 
 def test_a_slot_that_fails_loses_nothing_of_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(llm, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(asking, "FIRST_PAUSE", 0.01)
     monkeypatch.syspath_prepend(str(HERE))
     broken = True
 
