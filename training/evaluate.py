@@ -18,6 +18,7 @@ from training.observation import Encoder, encoder, padded
 from training.result import OnStep
 from training.rollout import in_bounds
 from training.seeding import derive, generator
+from training.sparse import lean
 
 MEAN, DEVIATION = "observation.mean", "observation.deviation"
 """Names under which a policy's frozen observation statistics lie among its weights."""
@@ -146,7 +147,7 @@ class _Actors:
         if self._t % _CHUNK == 0:
             self._noise = draw_noise((_CHUNK, width), space, self._generators, observation.device)
         assert self._noise is not None
-        policy = self.network.policy(self.encoder(self._seen.view(population, width, -1)))
+        policy = self.network.policy(lean(self.encoder(self._seen.view(population, width, -1))))
         action = policy.sample(self._noise[:, self._t % _CHUNK]).flatten(0, 1)[place]
         self._t += 1
         return in_bounds(action, space)

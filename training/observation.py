@@ -102,8 +102,8 @@ class GridEncoder:
         cells = observation[..., :147].reshape(*lead, 49, 3).to(torch.int32)
         code = cells[..., 0] + _TYPES * (cells[..., 2] + _STATES * cells[..., 1])
         packed = torch.empty((*lead, 50), dtype=torch.int64, device=observation.device)
-        packed[..., :49] = self._table[code]
-        packed[..., 49] = self._direction[observation[..., 147].to(torch.int32)]
+        packed[..., :49] = self._table.index_select(0, code.view(-1)).view(*lead, 49)
+        packed[..., 49] = self._direction.index_select(0, observation[..., 147].reshape(-1).to(torch.int32)).view(lead)
         return packed.view(torch.int8)
 
     def observe(self, observation: Tensor) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +22,7 @@ from envs.make_vector import make_vector
 from envs.task import TaskSpec
 from training.curve import Curves, area
 from training.evaluate import architecture, evaluate, policy_weights
-from training.network import Features, initial_network
+from training.network import initial_network
 from training.normalizer import RewardNormalizer
 from training.observation import encoder
 from training.payment import groups, paying, rewarded_rows
@@ -30,7 +30,7 @@ from training.ppo import Adam, Batch, gae, update
 from training.result import Learner, OnRollout, OnStep, Point, Progress, StoppedEarly, TrainingResult
 from training.rollout import Rollout, collect
 from training.seeding import derive, generator
-from training.sparse import SparseFeatures
+from training.sparse import lean
 
 
 def train(
@@ -124,14 +124,16 @@ class Population:
         self._finished: dict[int, Finished] = {}
         seeds = [learner.seed for learner in learners]
         rows = [derive(seed, "training rows", j) for seed in seeds for j in range(settings.envs)]
-        self._env = make_vector(task, rows, device=device)
+        # Reading the state costs a fifth of a step, and native learners never look at it.
+        played = task if groups(learners) else replace(task, state=())
+        self._env = make_vector(played, rows, device=device)
         self._observation, self._state = self._env.reset()
         shown = self._env.observation
         self._encoder = encoder(shown, len(seeds), normalize=settings.normalize_observation, device=device)
         self._network = initial_network(
             architecture(task, self._encoder), [generator(s, "initial weights") for s in seeds], device
         )
-        self._adam = Adam(self._network.flat)
+        self._adam = Adam(self._network.matrices)
         self._actions = [generator(s, "actions") for s in seeds]
         self._minibatches = [generator(s, "minibatches") for s in seeds]
         self._normalizer = RewardNormalizer(
@@ -184,19 +186,19 @@ class Population:
         self._learn(rollout, seen, reward)
 
     def _seen(self, rollout: Rollout) -> Seen:
-        """What the update reads of the observations; needs no reward, so it is had while the jails compute."""
-        features = learnable(rollout.features.flatten(1, 2))
+        """What the critic says of the rollout; needs no reward, so it is had while the jails compute."""
         with torch.no_grad():
-            return Seen(features, *self._values(features, rollout))
+            return Seen(*self._values(rollout))
 
     def _learn(self, rollout: Rollout, seen: Seen, reward: Array) -> None:
         settings = self.task.ppo
-        ended = _learner_first(rollout.ended, len(self.learners)).to(rollout.features.device)
-        paid = self._normalizer(torch.from_numpy(reward).to(rollout.features.device), ended)
+        device = rollout.action.device
+        ended = _learner_first(rollout.ended, len(self.learners)).to(device)
+        paid = self._normalizer(torch.from_numpy(reward).to(device), ended)
         value = seen.value
         advantage = gae(paid, value, seen.next_value, ended, gamma=settings.gamma, gae_lambda=settings.gae_lambda)
         batch = Batch(
-            seen.features,
+            rollout.features,
             rollout.action.flatten(1, 2),
             rollout.log_probability.flatten(1, 2),
             advantage.flatten(1, 2),
@@ -212,11 +214,11 @@ class Population:
             generators=self._minibatches,
         )
 
-    def _values(self, features: Features, rollout: Rollout) -> tuple[Tensor, Tensor]:
+    def _values(self, rollout: Rollout) -> tuple[Tensor, Tensor]:
         """Values of every step, and of what follows it within its episode, each ``(P, T, N)``."""
-        population, steps, envs, _ = rollout.features.shape
-        value = self._network.value(features).view(population, steps, envs)
-        last = self._encoder(rollout.last_observation.view(population, envs, -1))
+        population, steps, envs = rollout.action.shape[:3]
+        value = self._network.value(rollout.features).view(population, steps, envs)
+        last = lean(self._encoder(rollout.last_observation.view(population, envs, -1)))
         next_value = torch.cat([value[:, 1:], self._network.value(last)[:, None]], 1)
         terminated = _learner_first(rollout.terminated, population).to(value.device)
         next_value = torch.where(terminated, 0.0, next_value)
@@ -237,7 +239,7 @@ class Population:
             final = rollout.final_observation.new_zeros((population, _FINAL_ROWS, rollout.final_observation.shape[-1]))
             for p, own in enumerate(blocks):
                 final[p, : len(own)] = rollout.final_observation[steps[own], rows[own]]
-            value = self._network.value(self._encoder(final))
+            value = self._network.value(lean(self._encoder(final)))
             for p, own in enumerate(blocks):
                 next_value[p, steps[own], rows[own] % envs] = value[p, : len(own)]
 
@@ -315,10 +317,8 @@ class Population:
 
 
 class Seen(NamedTuple):
-    """A rollout as actor and critic see it."""
+    """A rollout as the critic sees it."""
 
-    features: Features
-    """``(P, T * N, F)``."""
     value: Tensor
     """``(P, T, N)``: the critic's, of every step."""
     next_value: Tensor
@@ -327,11 +327,6 @@ class Seen(NamedTuple):
 
 _FINAL_ROWS = 32
 """Final observations of truncated episodes of a learner that go through the critic at once."""
-
-
-def learnable(features: Tensor) -> Features:
-    """What the update reads: without their zeros where most columns are zero and the device allows it."""
-    return SparseFeatures.of(features) if features.dtype == torch.int8 and features.device.type == "cpu" else features
 
 
 def _learner_first(values: Array, population: int) -> Tensor:

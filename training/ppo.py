@@ -6,12 +6,12 @@ Shapes: ``P`` learners, ``T`` steps of a rollout, ``N`` environments of a learne
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.optim.adam import adam as fused_adam
 
 from envs.task import PPOSettings
 from training.network import Features, Network
@@ -63,31 +63,36 @@ class Batch(NamedTuple):
 
 
 class Adam:
-    """Adam (Kingma, Ba 2015) on flat ``(P, n)`` parameters, with the gradient's norm bounded per learner."""
+    """Adam (Kingma, Ba 2015) of all learners' parameters at once, with the gradient's norm bounded per learner."""
 
     epsilon = 1e-5
     betas = (0.9, 0.999)
 
-    def __init__(self, flat: Tensor) -> None:
-        self.steps = 0
-        self.first = torch.zeros_like(flat)
-        self.second = torch.zeros_like(flat)
+    def __init__(self, parameters: Sequence[Tensor]) -> None:
+        """``parameters``: ``(P, ...)`` each."""
+        self.first = [torch.zeros_like(each, requires_grad=False) for each in parameters]
+        self.second = [torch.zeros_like(each, requires_grad=False) for each in parameters]
+        self._steps = [torch.zeros((), device=each.device) for each in parameters]
 
-    def step(self, flat: Tensor, gradient: Tensor, *, learning_rate: float, max_norm: float) -> None:
-        """Move ``flat`` in place, against ``gradient`` scaled down to ``max_norm``."""
-        norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
-        gradient.mul_((max_norm / (norm + 1e-6)).clamp_(max=1.0))
-        self.steps += 1
-        slow, slower = self.betas
-        self.first.lerp_(gradient, 1 - slow)
-        self.second.mul_(slower).addcmul_(gradient, gradient, value=1 - slower)
-        scale = math.sqrt(1 - slower**self.steps)
-        denominator = self.second.sqrt().div_(scale).add_(self.epsilon)
-        flat.addcdiv_(self.first, denominator, value=-learning_rate / (1 - slow**self.steps))
+    @torch.no_grad()
+    def step(
+        self, parameters: Sequence[Tensor], gradients: Sequence[Tensor], *, learning_rate: float, max_norm: float
+    ) -> None:
+        """Move the parameters in place, against ``gradients``, which are scaled down to ``max_norm`` in place."""
+        norms = torch.stack([torch.linalg.vector_norm(each.flatten(1), dim=1) for each in gradients], 1)
+        scale = (max_norm / (torch.linalg.vector_norm(norms, dim=1) + 1e-6)).clamp_(max=1.0)
+        for each in gradients:
+            each.mul_(scale.view(-1, *[1] * (each.dim() - 1)))
+        fused_adam(
+            list(parameters), list(gradients), self.first, self.second, [], self._steps, fused=True, amsgrad=False,
+            beta1=self.betas[0], beta2=self.betas[1], lr=learning_rate, weight_decay=0.0, eps=self.epsilon,
+            maximize=False,
+        )  # fmt: skip
 
     def select(self, learners: Tensor) -> None:
         """Keep only these learners, ``(P',)`` int64."""
-        self.first, self.second = self.first[learners], self.second[learners]
+        self.first = [each[learners] for each in self.first]
+        self.second = [each[learners] for each in self.second]
 
 
 def losses(network: Network, batch: Batch, settings: PPOSettings) -> Tensor:
@@ -121,5 +126,5 @@ def update(
     for _ in range(settings.epochs):
         order = torch.stack([torch.randperm(size, generator=g) for g in generators]).to(batch.advantage.device)
         for index in order.chunk(settings.minibatches, dim=1):
-            gradient = network.gradient(losses(network, batch.rows(index), settings).sum())
-            adam.step(network.flat, gradient, learning_rate=learning_rate, max_norm=settings.max_grad_norm)
+            gradients = network.gradients(losses(network, batch.rows(index), settings).sum())
+            adam.step(network.matrices, gradients, learning_rate=learning_rate, max_norm=settings.max_grad_norm)

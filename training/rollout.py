@@ -12,9 +12,10 @@ from torch import Tensor
 from envs.episode import Array, Transitions
 from envs.task import Action
 from envs.vector import Step, VectorEnvironment
-from training.network import Network, draw_noise
+from training.network import Features, Network, draw_noise
 from training.observation import Encoder
 from training.result import OnStep
+from training.sparse import SparseFeatures, lean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +24,8 @@ class Rollout:
     1``.
     """
 
-    features: Tensor
-    """``(P, T, N, F)``, on the device."""
+    features: Features
+    """``(P, T * N, F)``, on the device: each learner's first step, then its second."""
     action: Tensor
     """``(P, T, N)`` int64 or ``(P, T, N, A)`` float32 as sampled, before any clipping."""
     log_probability: Tensor
@@ -55,10 +56,10 @@ class Rollout:
     def select(self, learners: Sequence[int]) -> Rollout:
         """What these learners did, without the transitions."""
         kept = list(learners)
-        envs = self.features.shape[2]
+        envs = self.action.shape[2]
         rows = (np.array(kept)[:, None] * envs + np.arange(envs)).ravel()
         return Rollout(
-            features=self.features[kept],
+            features=self.features.select(kept) if isinstance(self.features, SparseFeatures) else self.features[kept],
             action=self.action[kept],
             log_probability=self.log_probability[kept],
             entropy=self.entropy[kept],
@@ -70,6 +71,31 @@ class Rollout:
             success=self.success[:, rows],
             transitions=None,
         )
+
+
+class FeatureTape:
+    """Features of each step: without their zeros where most are zero and the device allows it, else as they are."""
+
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
+        self._sparse: list[SparseFeatures] = []
+        self._dense: Tensor | None = None
+
+    def write(self, t: int, features: Tensor) -> Features:
+        """Keep ``(P, N, F)``; returns what a network reads of it."""
+        found = lean(features)
+        if isinstance(found, SparseFeatures):
+            self._sparse.append(found)
+            return found
+        if self._dense is None:
+            population, rows, size = features.shape
+            self._dense = features.new_empty((population, self._steps, rows, size))
+        self._dense[:, t] = features
+        return found
+
+    def whole(self) -> Features:
+        """All steps, ``(P, T * N, F)``."""
+        return SparseFeatures.joined(self._sparse) if self._dense is None else self._dense.flatten(1, 2)
 
 
 class Tape:
@@ -121,13 +147,11 @@ def collect(
     action_space = network.architecture.action
     envs = observation.shape[0] // population
     noise = draw_noise((steps, envs), action_space, generators, observation.device)
-    features = torch.empty((population, steps, envs, encoder.size), dtype=encoder.dtype, device=observation.device)
-    tape = Tape(steps)
+    features, tape = FeatureTape(steps), Tape(steps)
     for t in range(steps):
         seen = observation.view(population, envs, -1)
         encoder.observe(seen)
-        features[:, t] = encoder(seen)
-        policy = network.policy(features[:, t])
+        policy = network.policy(features.write(t, encoder(seen)))
         sampled = policy.sample(noise[:, t])
         tape.write(t, "sampled", sampled)
         tape.write(t, "log_probability", policy.log_probability(sampled))
@@ -140,7 +164,7 @@ def collect(
         observation, state = step.observation, step.state
     return (
         Rollout(
-            features=features,
+            features=features.whole(),
             action=tape["sampled"].transpose(0, 1),
             log_probability=tape["log_probability"].transpose(0, 1),
             entropy=tape["entropy"].transpose(0, 1).flatten(1).mean(1),

@@ -7,7 +7,9 @@ little, on any other device the dense product is used.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -23,11 +25,11 @@ class SparseFeatures:
 
     def __init__(self, columns: Tensor, values: Tensor, starts: Tensor, shape: tuple[int, int, int]) -> None:
         self.columns = columns
-        """``(n,)`` int64: the learner's number times ``F``, plus the column; row after row."""
+        """``(n,)`` int32: the learner's number times ``F``, plus the column; row after row."""
         self.values = values
         """``(n,)`` float32."""
         self.starts = starts
-        """``(P * B + 1,)`` int64: where each row's columns begin, and where the last one's end."""
+        """``(P * B + 1,)`` int32: where each row's columns begin, and where the last one's end."""
         self.shape = shape
         """``(P, B, F)``."""
 
@@ -36,14 +38,28 @@ class SparseFeatures:
         """The same rows as ``(P, B, F)`` int8 features, whose ``F`` is a multiple of eight."""
         population, rows, size = dense.shape
         # Eight columns at a time: most words are zero, and looking for the others is what this costs.
-        words = dense.contiguous().view(torch.int64).view(population * rows, -1)
-        row, word = words.nonzero().unbind(1)
-        found = words[row, word].view(torch.int8).view(-1, 8)
-        which, column = found.nonzero().unbind(1)
-        row = row.index_select(0, which)
-        columns = word.index_select(0, which) * 8 + column + row // rows * size
+        words = dense.contiguous().view(torch.int64).view(-1)
+        place = words.nonzero().view(-1)
+        found = words.index_select(0, place).view(torch.int8)
+        entry = found.nonzero().view(-1)
+        column = place.index_select(0, entry >> 3) * 8 + (entry & 7)
+        row = column // size
+        column -= size * (row - row // rows)
+        values = found.index_select(0, entry).to(torch.float32)
         lengths = torch.bincount(row, minlength=population * rows)
-        return cls(columns, found[which, column].to(torch.float32), _starts(lengths), (population, rows, size))
+        return cls(column.to(torch.int32), values, _starts(lengths), (population, rows, size))
+
+    @classmethod
+    def joined(cls, parts: Sequence[SparseFeatures]) -> SparseFeatures:
+        """The rows of all parts, each learner's together: its first part's, then its second's."""
+        population, rows, size = parts[0].shape
+        offsets = [0, *accumulate(len(part.values) for part in parts)]
+        starts = torch.cat([part.starts[:-1] + start for part, start in zip(parts, offsets, strict=False)])
+        lengths = torch.cat([part.starts.diff() for part in parts])
+        of_part = (len(parts), population, rows)
+        first, lengths = (each.view(of_part).transpose(0, 1).reshape(-1) for each in (starts, lengths))
+        columns, values = torch.cat([part.columns for part in parts]), torch.cat([part.values for part in parts])
+        return _picked(columns, values, first, lengths, (population, len(parts) * rows, size))
 
     def rows(self, index: Tensor) -> SparseFeatures:
         """The rows ``index`` ``(P, B')`` of each learner."""
@@ -51,10 +67,17 @@ class SparseFeatures:
         flat = (index + torch.arange(population)[:, None] * size).view(-1)
         first = self.starts.index_select(0, flat)
         lengths = self.starts.index_select(0, flat + 1) - first
-        starts = _starts(lengths)
-        place = torch.arange(int(starts[-1])) + torch.repeat_interleave(first - starts[:-1], lengths)
-        columns, values = self.columns.index_select(0, place), self.values.index_select(0, place)
-        return SparseFeatures(columns, values, starts, (population, index.shape[1], width))
+        return _picked(self.columns, self.values, first, lengths, (population, index.shape[1], width))
+
+    def select(self, learners: Sequence[int]) -> SparseFeatures:
+        """The rows of these learners alone."""
+        _, size, width = self.shape
+        own = [self.starts[p * size : (p + 1) * size + 1] for p in learners]
+        found = [slice(int(each[0]), int(each[-1])) for each in own]
+        moved = [self.columns[at] + (new - p) * width for new, (p, at) in enumerate(zip(learners, found, strict=True))]
+        lengths = torch.cat([each.diff() for each in own])
+        values = torch.cat([self.values[at] for at in found])
+        return SparseFeatures(torch.cat(moved), values, _starts(lengths), (len(own), size, width))
 
     def times(self, matrix: Tensor) -> Tensor:
         """``(P, B, H)``: the product with ``(P, F, H)`` float32, differentiable by the matrix."""
@@ -65,14 +88,32 @@ class SparseFeatures:
     def by_column(self) -> tuple[Tensor, Tensor, Tensor]:
         """The rows that each column appears in, with the values there, and where each column's rows begin."""
         population, size, width = self.shape
-        row = torch.repeat_interleave(torch.arange(population * size), self.starts[1:] - self.starts[:-1])
-        ordered, order = torch.sort(self.columns, stable=True)
-        lengths = torch.bincount(ordered, minlength=population * width)
+        row = torch.repeat_interleave(torch.arange(population * size, dtype=torch.int32), self.starts.diff())
+        # Narrow numbers are sorted several times as fast.
+        narrow = self.columns.to(torch.int16) if population * width < 1 << 15 else self.columns
+        order = torch.argsort(narrow, stable=True)
+        lengths = torch.bincount(self.columns, minlength=population * width)
         return row.index_select(0, order), self.values.index_select(0, order), _starts(lengths)
 
 
+def lean(features: Tensor) -> Tensor | SparseFeatures:
+    """What a network reads of ``(P, B, F)``: int8 features without their zeros where the device allows it."""
+    if features.dtype == torch.int8 and features.device.type == "cpu":
+        return SparseFeatures.of(features)
+    return features
+
+
+def _picked(
+    columns: Tensor, values: Tensor, first: Tensor, lengths: Tensor, shape: tuple[int, int, int]
+) -> SparseFeatures:
+    """Rows in a new order: each begins at ``first`` among the columns and is as long as ``lengths`` says."""
+    starts = _starts(lengths)
+    place = torch.arange(int(starts[-1]), dtype=torch.int32) + torch.repeat_interleave(first - starts[:-1], lengths)
+    return SparseFeatures(columns.index_select(0, place), values.index_select(0, place), starts, shape)
+
+
 def _starts(lengths: Tensor) -> Tensor:
-    return torch.nn.functional.pad(lengths.cumsum(0), (1, 0))
+    return torch.nn.functional.pad(lengths.cumsum(0, dtype=torch.int32), (1, 0))
 
 
 class _Product(torch.autograd.Function):

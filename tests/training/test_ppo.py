@@ -112,17 +112,21 @@ def test_the_loss_of_continuous_actions_matches_a_row_by_row_reference():
 
 def test_adam_and_the_norm_bound_match_torch_for_each_learner():
     rng = torch.Generator().manual_seed(0)
-    flat, gradients = torch.randn(2, 32, generator=rng), torch.randn(5, 2, 32, generator=rng)
-    theirs = [row.clone().requires_grad_() for row in flat]
-    optimisers = [torch.optim.Adam([row], lr=0.01, eps=1e-5) for row in theirs]
-    ours = Adam(flat)
-    for gradient in gradients:
-        for p, (row, optimiser) in enumerate(zip(theirs, optimisers, strict=True)):
-            row.grad = gradient[p].clone()
-            torch.nn.utils.clip_grad_norm_([row], 0.5)
+    shapes = ((2, 16, 32), (2, 1, 32))
+    parameters = [torch.randn(shape, generator=rng) for shape in shapes]
+    theirs = [[each[p].clone().requires_grad_() for each in parameters] for p in range(2)]
+    optimisers = [torch.optim.Adam(learner, lr=0.01, eps=1e-5) for learner in theirs]
+    ours = Adam(parameters)
+    for _ in range(5):
+        gradients = [torch.randn(shape, generator=rng) for shape in shapes]
+        for p, (learner, optimiser) in enumerate(zip(theirs, optimisers, strict=True)):
+            for each, gradient in zip(learner, gradients, strict=True):
+                each.grad = gradient[p].clone()
+            torch.nn.utils.clip_grad_norm_(learner, 0.5)
             optimiser.step()
-        ours.step(flat, gradient.clone(), learning_rate=0.01, max_norm=0.5)
-    torch.testing.assert_close(flat, torch.stack([row.detach() for row in theirs]))
+        ours.step(parameters, gradients, learning_rate=0.01, max_norm=0.5)
+    for each, *learners in zip(parameters, *theirs, strict=True):
+        torch.testing.assert_close(each, torch.stack([one.detach() for one in learners]))
 
 
 def test_a_good_action_becomes_likelier_and_values_move_to_their_targets():
@@ -134,7 +138,7 @@ def test_a_good_action_becomes_likelier_and_values_move_to_their_targets():
     batch = Batch(features, action, before, advantage, torch.full((2, 64), 3.0))
     error = (net.value(features) - 3).square().mean(1).detach()
     generators = [torch.Generator().manual_seed(p) for p in range(2)]
-    adam = Adam(net.flat)
+    adam = Adam(net.matrices)
     for _ in range(5):
         update(net, adam, batch, PPOSettings(), learning_rate=1e-2, generators=generators)
     after = net.policy(features).log_probability(action).detach()
@@ -146,7 +150,7 @@ def test_padding_never_learns():
     net = network(DISCRETE)
     action = torch.randint(0, 3, (2, 32), generator=torch.Generator().manual_seed(0))
     update(
-        net, Adam(net.flat), batch_of(net, action), PPOSettings(),
+        net, Adam(net.matrices), batch_of(net, action), PPOSettings(),
         learning_rate=1e-2, generators=[torch.Generator().manual_seed(p) for p in range(2)],
     )  # fmt: skip
     for part, matrix in zip(net.architecture.parts(), net.matrices, strict=True):
@@ -155,8 +159,9 @@ def test_padding_never_learns():
 
 def test_initial_matrices_are_orthogonal_and_belong_to_a_seed_not_to_a_place():
     pair, alone = network(DISCRETE, (1, 2)), network(DISCRETE, (2,))
-    assert torch.equal(pair.flat[1], alone.flat[0])
-    assert not torch.equal(pair.flat[0], pair.flat[1])
+    for both, one in zip(pair.matrices, alone.matrices, strict=True):
+        assert torch.equal(both[1], one[0])
+    assert not torch.equal(pair.matrices[0][0], pair.matrices[0][1])
     first = torch.from_numpy(alone.weights(0)["actor.0.weight"])
     torch.testing.assert_close(first @ first.T, 2 * torch.eye(16), atol=1e-5, rtol=0)
 
@@ -165,7 +170,7 @@ def test_weights_survive_the_way_to_a_file_and_back():
     for action in (DISCRETE, CONTINUOUS):
         net = network(action)
         again = load_network(net.architecture, [net.weights(p) for p in range(2)], "cpu")
-        assert torch.equal(net.flat, again.flat)
+        assert all(map(torch.equal, net.matrices, again.matrices))
 
 
 def test_sampled_actions_follow_the_probabilities():

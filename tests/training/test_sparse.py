@@ -65,3 +65,15 @@ def test_a_learners_bits_are_the_same_alone(learner: int) -> None:
 
     for together, alone in zip(both(slice(None)), both(slice(learner, learner + 1)), strict=True):
         assert torch.equal(together[learner], alone[0])
+
+
+def test_parts_joined_and_learners_selected_are_the_dense_rows() -> None:
+    steps = [drawn(3, 5, 400, 0.04, seed=t) for t in range(4)]
+    whole = torch.stack(steps, 1).flatten(1, 2)
+    joined, expected = SparseFeatures.joined([SparseFeatures.of(step) for step in steps]), SparseFeatures.of(whole)
+    some, wanted = joined.select([0, 2]), SparseFeatures.of(whole[[0, 2]])
+    for found, true in ((joined, expected), (some, wanted)):
+        assert found.shape == true.shape
+        assert torch.equal(found.columns, true.columns)
+        assert torch.equal(found.values, true.values)
+        assert torch.equal(found.starts, true.starts)
