@@ -11,6 +11,7 @@ from gymnasium import spaces
 
 from envs.episode import Array
 from envs.errors import UserError
+from envs.grid.cells import observed
 from envs.vector import Observation
 
 Encode = Callable[[Any], Array]
@@ -21,11 +22,11 @@ NUMERIC = (spaces.Box, spaces.Discrete, spaces.MultiBinary, spaces.MultiDiscrete
 def encoder(space: gymnasium.Space[Any]) -> tuple[Observation, Encode]:
     """How observations of a space are flattened to ``(size,)``; text is left out, it is not for a network.
 
-    MiniGrid's dictionary with a 7x7 view becomes the 148 uint8 of the ``grid`` kind; all else float32.
+    MiniGrid's dictionary with a 7x7 view becomes the 56 uint8 of the ``grid`` kind; all else float32.
     Raises ``UserError`` for a space that has no fixed flat size.
     """
     if _is_minigrid(space):
-        return Observation(kind="grid", size=148), _grid
+        return Observation(kind="grid", size=56), _grid
     space, pick = _numeric(space)
     if not space.is_np_flattenable:
         raise UserError(f"observations of {space} cannot be flattened; wrap the environment so that they can")
@@ -38,10 +39,7 @@ def encoder(space: gymnasium.Space[Any]) -> tuple[Observation, Encode]:
 
 
 def _grid(obs: Any) -> Array:
-    flat = np.empty(148, dtype=np.uint8)
-    flat[:147] = obs["image"].ravel()
-    flat[147] = obs["direction"]
-    return flat
+    return observed(obs["image"], int(obs["direction"]))
 
 
 def _is_minigrid(space: Any) -> bool:

@@ -14,7 +14,12 @@ class Observation:
     """What a policy sees: exactly the environment's own observation, flattened."""
 
     kind: Literal["continuous", "grid"]
-    """``continuous``: ``(M, size)`` float32. ``grid``: ``(M, 148)`` uint8, MiniGrid's 7x7x3 view and the direction."""
+    """``continuous``: ``(M, size)`` float32. ``grid``: ``(M, 56)`` uint8, MiniGrid's 7x7 view.
+
+    Each of its columns has eight numbers: the codes (``envs.grid.cells``) of the cells from far to near, and a 0, in
+    whose place the last column has the direction's code. ``envs.grid.cells.drawn`` is what MiniGrid shows of it, and
+    a policy is fed no more.
+    """
     size: int
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -73,11 +74,18 @@ class Network:
 
     def policy(self, features: Features) -> Distribution:
         """The distribution over actions at ``(P, B, inputs)`` features."""
-        output = _mlp(self._actor, features)[..., : self.architecture.action.size]
+        return self.distribution(self.preferences(features))
+
+    def preferences(self, features: Features) -> Tensor:
+        """What the actor says at ``(P, B, inputs)`` features: ``(P, B, A)`` logits, or means of continuous actions."""
+        return _mlp(self._actor, features)[..., : self.architecture.action.size]
+
+    def distribution(self, preferences: Tensor) -> Distribution:
+        """The distribution over actions that ``(P, B, A)`` preferences are."""
         if self._log_std is None:
-            # Along an inner dimension it is twelve times as fast as along one of seven numbers.
-            return Categorical(torch.log_softmax(output.transpose(1, 2).contiguous(), 1))
-        return Gaussian(output, self._log_std[..., : self.architecture.action.size])
+            # Sums along an inner dimension are many times as fast as along one of seven numbers.
+            return Categorical(preferences.transpose(1, 2).contiguous())
+        return Gaussian(preferences, self._log_std[..., : self.architecture.action.size])
 
     def value(self, features: Features) -> Tensor:
         """``(P, B)`` values at ``(P, B, inputs)`` features."""
@@ -145,10 +153,14 @@ def _first(matrix: Tensor, bias: Tensor, features: Features) -> Tensor:
 
 
 class Categorical:
-    """Discrete actions, from ``(P, A, B)`` log probabilities."""
+    """Discrete actions, from ``(P, A, B)`` logits."""
 
-    def __init__(self, log_probabilities: Tensor) -> None:
-        self._log = log_probabilities
+    def __init__(self, logits: Tensor) -> None:
+        self._logits = logits
+
+    @cached_property
+    def _log(self) -> Tensor:
+        return torch.log_softmax(self._logits, 1)
 
     @staticmethod
     def noise(rows: tuple[int, ...], action: Action, generator: torch.Generator) -> Tensor:
@@ -157,7 +169,7 @@ class Categorical:
 
     def sample(self, noise: Tensor) -> Tensor:
         """``(P, B)`` int64 actions by inverting the cumulative distribution at ``(P, B)`` uniform draws."""
-        below = self._log[:, :-1].exp().cumsum(1)
+        below = torch.softmax(self._logits, 1)[:, :-1].cumsum(1)
         return (noise[:, None] >= below).sum(1)
 
     def log_probability(self, action: Tensor) -> Tensor:

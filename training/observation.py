@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from envs.grid.cells import APPEARANCE, DIRECTION
 from envs.vector import Observation
 
 WIDTH = 16
@@ -61,50 +63,45 @@ def encoder(
     return NormalizingEncoder(observation.size, population, device, moments)
 
 
-_TYPES = 11
-_STATES = 4
-_COLOURS = 6
 _COLUMNS = 8
 
 
-def _cell_table() -> Tensor:
-    """Columns of each ``(colour, state, type)`` of MiniGrid, ``(264, 8)`` int8 packed as ``(264,)`` int64.
+def _code_table() -> Tensor:
+    """Columns of each code of a cell or direction, ``(256, 8)`` int8 packed as ``(256,)`` int64.
 
     Columns: wall, door, how open a door is (1 open, -1 locked), key, ball, box, goal (1) or lava (-1), and
     the colour's number (1 to 6) of what can have any. Unseen and empty cells are zero, floor is too. Fewer or
-    smaller columns make a step cheaper and learning much slower (docs/decisions/0004-grid-columns.md).
+    smaller columns make a step cheaper and learning much slower (docs/decisions/0004-grid-columns.md). Codes that
+    MiniGrid draws alike have the same columns. A direction is one of the first four.
     """
-    table = torch.zeros(_COLOURS, _STATES, _TYPES, _COLUMNS, dtype=torch.int8)
-    for column, kind in ((0, 2), (1, 4), (3, 5), (4, 6), (5, 7), (6, 8)):
-        table[:, :, kind, column] = 1
-    table[:, :, 9, 6] = -1
-    table[:, 0, 4, 2], table[:, 2, 4, 2] = 1, -1
-    for kind in (4, 5, 6, 7):
-        table[:, :, kind, 7] = torch.arange(1, _COLOURS + 1, dtype=torch.int8)[:, None]
-    return table.view(-1, _COLUMNS).view(torch.int64).squeeze(-1)
+    table = torch.zeros(256, _COLUMNS, dtype=torch.int8)
+    kind, colour, state = torch.from_numpy(APPEARANCE.astype(np.int64)).unbind(1)
+    for column, code in ((0, 2), (1, 4), (3, 5), (4, 6), (5, 7), (6, 8)):
+        table[kind == code, column] = 1
+    table[kind == 9, 6] = -1
+    table[(kind == 4) & (state == 0), 2], table[(kind == 4) & (state == 2), 2] = 1, -1
+    any_colour = (kind >= 4) & (kind <= 7)
+    table[any_colour, 7] = (colour[any_colour] + 1).to(torch.int8)
+    table[DIRECTION : DIRECTION + 4, :4] = torch.eye(4, dtype=torch.int8)
+    return table.view(torch.int64).squeeze(-1)
 
 
 class GridEncoder:
     """MiniGrid's view as 8 signed columns a cell, and the direction one-hot: 400 columns of int8."""
 
-    size = 49 * _COLUMNS + 8
+    size = 50 * _COLUMNS
     dtype = torch.int8
 
     def __init__(self, device: str) -> None:
-        self._table = _cell_table().to(device)
-        direction = torch.zeros(4, 8, dtype=torch.int8)
-        direction[torch.arange(4), torch.arange(4)] = 1
-        self._direction = direction.view(torch.int64).squeeze(-1).to(device)
+        self._table = _code_table().to(device)
+        places = torch.arange(56).view(7, 8)
+        self._places = torch.cat([places[:, :7].flatten(), places[-1:, 7]]).to(device)
 
     def __call__(self, observation: Tensor) -> Tensor:
-        """``(P, B, 148)`` uint8 as ``(P, B, 400)`` int8."""
+        """``(P, B, 56)`` uint8 as ``(P, B, 400)`` int8."""
         lead = observation.shape[:-1]
-        cells = observation[..., :147].reshape(*lead, 49, 3).to(torch.int32)
-        code = cells[..., 0] + _TYPES * (cells[..., 2] + _STATES * cells[..., 1])
-        packed = torch.empty((*lead, 50), dtype=torch.int64, device=observation.device)
-        packed[..., :49] = self._table.index_select(0, code.view(-1)).view(*lead, 49)
-        packed[..., 49] = self._direction.index_select(0, observation[..., 147].reshape(-1).to(torch.int32)).view(lead)
-        return packed.view(torch.int8)
+        codes = observation.view(-1, 56).index_select(1, self._places).to(torch.int32)
+        return self._table.index_select(0, codes.view(-1)).view(torch.int8).view(*lead, self.size)
 
     def observe(self, observation: Tensor) -> None:
         """A grid view has fixed codes, so there is nothing to estimate."""

@@ -150,7 +150,6 @@ class Population:
         """One rollout, what it pays, one update. Arms whose reward failed are dropped before the update."""
         settings = self.task.ppo
         sharing = groups(self.learners)
-        rows = rewarded_rows(sharing, settings.envs)
         rollout, self._state = collect(
             self._env,
             self._network,
@@ -159,7 +158,7 @@ class Population:
             self._state,
             steps=settings.steps,
             generators=self._actions,
-            rewarded=None if rows is None else torch.from_numpy(rows).to(self._observation.device),
+            rewarded=rewarded_rows(sharing, settings.envs),
             on_step=on_step,
         )
         self._observation = rollout.last_observation

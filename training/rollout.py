@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from envs.episode import Array, Transitions
 from envs.task import Action
-from envs.vector import Step, VectorEnvironment
+from envs.vector import VectorEnvironment
 from training.network import Features, Network, draw_noise
 from training.observation import Encoder
 from training.result import OnStep
@@ -99,24 +100,22 @@ class FeatureTape:
 
 
 class Tape:
-    """Tensors of each step, copied into one ``(T, ...)`` tensor a name."""
+    """Tensors of each step by name. They are kept as they are, not copied: nobody may write into them."""
 
-    def __init__(self, steps: int) -> None:
-        self._steps = steps
-        self._tape: dict[str, Tensor] = {}
+    def __init__(self) -> None:
+        self._tape: dict[str, list[Tensor]] = {}
 
-    def write(self, t: int, name: str, value: Tensor) -> None:
-        """Copy ``value`` into place ``t``."""
-        if name not in self._tape:
-            self._tape[name] = torch.empty((self._steps, *value.shape), dtype=value.dtype, device=value.device)
-        self._tape[name][t] = value
+    def write(self, name: str, value: Tensor) -> None:
+        """Keep the value of the next step."""
+        self._tape.setdefault(name, []).append(value)
 
     def __getitem__(self, name: str) -> Tensor:
-        return self._tape[name]
+        """``(T, ...)``."""
+        return torch.stack(self._tape[name])
 
     def host(self, name: str) -> Array:
-        """The tensor as a numpy array."""
-        array: Array = self._tape[name].cpu().numpy()
+        """The same as a numpy array."""
+        array: Array = self[name].cpu().numpy()
         return array
 
     def named(self, prefix: str) -> dict[str, Array]:
@@ -134,7 +133,7 @@ def collect(
     *,
     steps: int,
     generators: Sequence[torch.Generator],
-    rewarded: Tensor | None,
+    rewarded: Array | None,
     on_step: OnStep | None = None,
 ) -> tuple[Rollout, dict[str, Tensor]]:
     """Take ``steps`` steps with sampled actions, starting at ``observation`` ``(M, raw)`` and ``state``.
@@ -147,37 +146,79 @@ def collect(
     action_space = network.architecture.action
     envs = observation.shape[0] // population
     noise = draw_noise((steps, envs), action_space, generators, observation.device)
-    features, tape = FeatureTape(steps), Tape(steps)
+    features, tape = FeatureTape(steps), Tape()
+    kept = None if rewarded is None else Kept.of(rewarded, observation)
     for t in range(steps):
         seen = observation.view(population, envs, -1)
         encoder.observe(seen)
-        policy = network.policy(features.write(t, encoder(seen)))
-        sampled = policy.sample(noise[:, t])
-        tape.write(t, "sampled", sampled)
-        tape.write(t, "log_probability", policy.log_probability(sampled))
-        tape.write(t, "entropy", policy.entropy())
+        preferences = network.preferences(features.write(t, encoder(seen)))
+        sampled = network.distribution(preferences).sample(noise[:, t])
+        tape.write("preferences", preferences)
+        tape.write("sampled", sampled)
         action = in_bounds(sampled.flatten(0, 1), action_space)
         step = env.step(action)
         if on_step is not None:
             on_step(len(action))
-        _write_step(tape, t, step, action, state, rewarded)
+        for name in ("reward", "terminated", "truncated", "success", "final_observation"):
+            tape.write(name, getattr(step, name))
+        if kept is not None:
+            kept.write(tape, state, action, step.next_state)
         observation, state = step.observation, step.state
+    action = tape["sampled"].transpose(0, 1)
+    policy = network.distribution(tape["preferences"].transpose(0, 1).flatten(1, 2))
+    terminated, truncated = tape.host("terminated"), tape.host("truncated")
     return (
         Rollout(
             features=features.whole(),
-            action=tape["sampled"].transpose(0, 1),
-            log_probability=tape["log_probability"].transpose(0, 1),
-            entropy=tape["entropy"].transpose(0, 1).flatten(1).mean(1),
+            action=action,
+            log_probability=policy.log_probability(action.flatten(1, 2)).view(population, steps, envs),
+            entropy=policy.entropy().mean(1),
             last_observation=observation,
             final_observation=tape["final_observation"],
-            native=tape.host("native"),
-            terminated=tape.host("terminated"),
-            truncated=tape.host("truncated"),
+            native=tape.host("reward"),
+            terminated=terminated,
+            truncated=truncated,
             success=tape.host("success"),
-            transitions=None if rewarded is None else _transitions(tape, rewarded),
+            transitions=None if kept is None else kept.transitions(tape, terminated, truncated),
         ),
         state,
     )
+
+
+class Kept(NamedTuple):
+    """The rows whose transitions a reward reads."""
+
+    host: Array
+    """``(R,)`` int64."""
+    rows: Tensor | None
+    """The same on the device; None where they are all there are, in order."""
+
+    @classmethod
+    def of(cls, rewarded: Array, observation: Tensor) -> Kept:
+        """``rewarded`` out of the rows that ``observation`` ``(M, raw)`` has."""
+        every = np.array_equal(rewarded, np.arange(len(observation)))
+        return cls(rewarded, None if every else torch.from_numpy(rewarded).to(observation.device))
+
+    def write(self, tape: Tape, state: dict[str, Tensor], action: Tensor, next_state: dict[str, Tensor]) -> None:
+        """Keep one step of these rows."""
+        for name, value in state.items():
+            tape.write(f"state.{name}", self._of(value))
+        tape.write("action", self._of(action))
+        for name, value in next_state.items():
+            tape.write(f"next.{name}", self._of(value))
+
+    def transitions(self, tape: Tape, terminated: Array, truncated: Array) -> Transitions:
+        """All that was kept; ``terminated`` and ``truncated`` ``(T, M)`` are of all rows."""
+        return Transitions(
+            state=tape.named("state."),
+            action=tape.host("action"),
+            next_state=tape.named("next."),
+            terminated=terminated[:, self.host],
+            truncated=truncated[:, self.host],
+        )
+
+    def _of(self, value: Tensor) -> Tensor:
+        return value if self.rows is None else value.index_select(0, self.rows)
 
 
 def in_bounds(action: Tensor, space: Action) -> Tensor:
@@ -187,31 +228,3 @@ def in_bounds(action: Tensor, space: Action) -> Tensor:
     low = torch.tensor(space.low, dtype=action.dtype, device=action.device)
     high = torch.tensor(space.high, dtype=action.dtype, device=action.device)
     return torch.minimum(torch.maximum(action, low), high)
-
-
-def _write_step(
-    tape: Tape, t: int, step: Step, action: Tensor, state: dict[str, Tensor], rewarded: Tensor | None
-) -> None:
-    tape.write(t, "native", step.reward)
-    tape.write(t, "terminated", step.terminated)
-    tape.write(t, "truncated", step.truncated)
-    tape.write(t, "success", step.success)
-    tape.write(t, "final_observation", step.final_observation)
-    if rewarded is None:
-        return
-    tape.write(t, "action", action[rewarded])
-    for name, value in state.items():
-        tape.write(t, f"state.{name}", value[rewarded])
-    for name, value in step.next_state.items():
-        tape.write(t, f"next.{name}", value[rewarded])
-
-
-def _transitions(tape: Tape, rewarded: Tensor) -> Transitions:
-    rows = rewarded.cpu().numpy()
-    return Transitions(
-        state=tape.named("state."),
-        action=tape.host("action"),
-        next_state=tape.named("next."),
-        terminated=tape.host("terminated")[:, rows],
-        truncated=tape.host("truncated")[:, rows],
-    )

@@ -15,6 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+SMALL = 1 << 14
+"""Below so many values a second look costs more than it saves."""
+
 
 class SparseFeatures:
     """Features of ``B`` rows for each of ``P`` learners, as the columns that are not zero and what they hold.
@@ -37,17 +40,11 @@ class SparseFeatures:
     def of(cls, dense: Tensor) -> SparseFeatures:
         """The same rows as ``(P, B, F)`` int8 features, whose ``F`` is a multiple of eight."""
         population, rows, size = dense.shape
-        # Eight columns at a time: most words are zero, and looking for the others is what this costs.
-        words = dense.contiguous().view(torch.int64).view(-1)
-        place = words.nonzero().view(-1)
-        found = words.index_select(0, place).view(torch.int8)
-        entry = found.nonzero().view(-1)
-        column = place.index_select(0, entry >> 3) * 8 + (entry & 7)
+        column, values = _not_zero(dense.contiguous().view(-1))
         row = column // size
         column -= size * (row - row // rows)
-        values = found.index_select(0, entry).to(torch.float32)
         lengths = torch.bincount(row, minlength=population * rows)
-        return cls(column.to(torch.int32), values, _starts(lengths), (population, rows, size))
+        return cls(column.to(torch.int32), values.to(torch.float32), _starts(lengths), (population, rows, size))
 
     @classmethod
     def joined(cls, parts: Sequence[SparseFeatures]) -> SparseFeatures:
@@ -81,6 +78,8 @@ class SparseFeatures:
 
     def times(self, matrix: Tensor) -> Tensor:
         """``(P, B, H)``: the product with ``(P, F, H)`` float32, differentiable by the matrix."""
+        if not torch.is_grad_enabled():
+            return _product(matrix, self)
         product: Tensor = _Product.apply(matrix, self)  # type: ignore[no-untyped-call]
         return product
 
@@ -94,6 +93,19 @@ class SparseFeatures:
         order = torch.argsort(narrow, stable=True)
         lengths = torch.bincount(self.columns, minlength=population * width)
         return row.index_select(0, order), self.values.index_select(0, order), _starts(lengths)
+
+
+def _not_zero(dense: Tensor) -> tuple[Tensor, Tensor]:
+    """Where ``(n,)`` int8 values are not zero, ascending, and what they are."""
+    if len(dense) < SMALL:
+        place = dense.nonzero().view(-1)
+        return place, dense.index_select(0, place)
+    # Eight at a time: most words are zero, and looking for the others is what this costs.
+    words = dense.view(torch.int64)
+    place = words.nonzero().view(-1)
+    found = words.index_select(0, place).view(torch.int8)
+    entry = found.nonzero().view(-1)
+    return place.index_select(0, entry >> 3) * 8 + (entry & 7), found.index_select(0, entry)
 
 
 def lean(features: Tensor) -> Tensor | SparseFeatures:
@@ -113,7 +125,15 @@ def _picked(
 
 
 def _starts(lengths: Tensor) -> Tensor:
-    return torch.nn.functional.pad(lengths.cumsum(0, dtype=torch.int32), (1, 0))
+    starts = torch.zeros(len(lengths) + 1, dtype=torch.int32)
+    torch.cumsum(lengths, 0, dtype=torch.int32, out=starts[1:])
+    return starts
+
+
+def _product(matrix: Tensor, features: SparseFeatures) -> Tensor:
+    population, rows, width = features.shape
+    summed = _sums(matrix.reshape(population * width, -1), features.columns, features.values, features.starts)
+    return summed.view(population, rows, -1)
 
 
 class _Product(torch.autograd.Function):
@@ -121,10 +141,8 @@ class _Product(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, features: SparseFeatures) -> Tensor:
-        population, rows, width = features.shape
         ctx.features = features
-        summed = _sums(matrix.reshape(population * width, -1), features.columns, features.values, features.starts)
-        return summed.view(population, rows, -1)
+        return _product(matrix, features)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:

@@ -49,8 +49,38 @@ def _appearances() -> NDArray[np.uint8]:
     return table
 
 
+def _looks() -> NDArray[np.uint8]:
+    table = np.zeros((11, COLORS, 4), dtype=np.uint8)
+    # Backwards, so that the plain codes come last and stay.
+    for code in range(255, -1, -1):
+        kind, color, state = APPEARANCE[code]
+        if kind in (TYPE_WALL, TYPE_FLOOR, TYPE_KEY, TYPE_BALL, TYPE_BOX):
+            table[kind, color] = code
+        elif kind == TYPE_DOOR:
+            table[kind, color, state] = code
+        elif kind > 0:
+            table[kind] = code
+    return table
+
+
+def drawn(observation: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """MiniGrid's image ``(M, 7, 7, 3)`` and direction ``(M,)`` for observations ``(M, 56)``."""
+    codes = observation.reshape(-1, 7, 8)
+    return APPEARANCE[codes[:, :, :7]], codes[:, 6, 7] - np.uint8(DIRECTION)
+
+
+def observed(image: NDArray[np.uint8], direction: int) -> NDArray[np.uint8]:
+    """The observation ``(56,)`` for MiniGrid's image ``(7, 7, 3)`` and direction; the reverse of ``drawn``."""
+    codes = np.zeros((7, 8), dtype=np.uint8)
+    codes[:, :7] = LOOKS[image[..., 0], image[..., 1], image[..., 2]]
+    codes[6, 7] = DIRECTION + direction
+    return codes.reshape(-1)
+
+
 APPEARANCE = _appearances()
 """``(256, 3)`` uint8: MiniGrid's type, colour and state of each code; zeros for codes without a meaning."""
+LOOKS = _looks()
+"""``(11, 6, 4)`` uint8: a code for each type, colour and state; where MiniGrid has no such thing, one of that type."""
 CARRIABLE = tuple(c for c in range(OPAQUE) if TYPE_KEY <= APPEARANCE[c, 0] <= TYPE_BOX)
 """Codes of everything that can be picked up."""
 CODES = tuple(c for c in range(256) if APPEARANCE[c, 0] > 0)

@@ -90,7 +90,7 @@ class GridVectorEnvironment:
         self.reset()
 
     def reset(self) -> tuple[Tensor, dict[str, Tensor]]:
-        """Start every environment anew from its seed; ``(M, 148)`` observations and the state fields."""
+        """Start every environment anew from its seed; ``(M, 56)`` observations and the state fields."""
         self._episode = torch.zeros(self.num_envs, dtype=torch.int64, device=self._device)
         layout = _draw(self._stream, self._episode, len(self._first_observation))
         self._world = self._layouts.rows(layout)

@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.grid.cells import APPEARANCE, DIRECTION, EMPTY, GREY, UNSEEN, WALL
+from envs.grid.cells import DIRECTION, EMPTY, GREY, UNSEEN, WALL
 
 VIEW = 7
-OBSERVATION_SIZE = VIEW * VIEW * 3 + 1
+OBSERVATION_SIZE = VIEW * 8
 STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))
 """MiniGrid's ``DIR_TO_VEC``: right, down, left, up."""
 EXTRA = (WALL + GREY, EMPTY, UNSEEN, *range(DIRECTION, DIRECTION + 4))
@@ -73,16 +73,6 @@ def shade_tables() -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     return np.asarray(following, dtype=np.int64), np.asarray(seen, dtype=np.uint8)
 
 
-@cache
-def pair_table() -> NDArray[np.uint8]:
-    """``(65536, 6)``: how two neighbouring codes are drawn; the low byte of the key comes first."""
-    drawn = APPEARANCE.copy()
-    for d in range(4):
-        drawn[DIRECTION + d, 0] = d
-    key = np.arange(1 << 16)
-    return np.concatenate([drawn[key & 255], drawn[key >> 8]], axis=1)
-
-
 @dataclass(slots=True, kw_only=True)
 class View:
     """The tables of one grid size on one device; see ``make_view``."""
@@ -90,20 +80,15 @@ class View:
     cells: Tensor
     following: Tensor
     seen: Tensor
-    pairs: Tensor
     shift: Tensor
     """``(7,)``: 0 to 6."""
-    down: Tensor
-    """``(7,)``: by how many bits each word moves to follow the seven bytes of the one before it ..."""
-    up: Tensor
-    """``(6,)``: ... and how far up the next word's first bytes go."""
     see_through: bool
     """Whether walls hide nothing (``see_through_walls``)."""
     scratch: Tensor
     """``(M, 56)`` int64, written anew by each call: a large tensor costs more to allocate than to fill."""
 
     def __call__(self, cells: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
-        """Observations ``(M, 148)`` uint8 and the code ``(M,)`` uint8 of the cell in front of each agent.
+        """Observations ``(M, 56)`` uint8, and the code ``(M,)`` uint8 of the cell in front of each agent.
 
         ``cells`` is ``(M, width * height + 7)`` uint8, ``pose`` is ``(M,)`` int64.
         """
@@ -113,12 +98,7 @@ class View:
         word = codes.view(torch.int64)
         if not self.see_through:
             word = word & self._visible(word)
-        # Seven bytes of each word move together into 49; the direction lies behind the last of them already.
-        packed = word >> self.down
-        packed[:, :-1] |= word[:, 1:] << self.up
-        key = packed.view(torch.uint16)[:, :25].to(torch.int32)
-        drawn = self.pairs.index_select(0, key.view(-1)).view(-1, 150)
-        return drawn[:, :OBSERVATION_SIZE].contiguous(), codes[:, _AHEAD]
+        return word.view(torch.uint8), codes[:, _AHEAD]
 
     def _visible(self, word: Tensor) -> Tensor:
         """``(M, 7)``: 0xFF in each byte whose cell is seen, from the codes' opaque bits."""
@@ -139,10 +119,7 @@ def make_view(width: int, height: int, *, see_through: bool, device: torch.devic
         cells=torch.from_numpy(cell_table(width, height)).to(device),
         following=torch.from_numpy(following).to(device),
         seen=torch.from_numpy(seen).to(device),
-        pairs=torch.from_numpy(pair_table()).to(device),
         shift=torch.arange(VIEW, device=device),
-        down=8 * torch.arange(VIEW, device=device),
-        up=56 - 8 * torch.arange(VIEW - 1, device=device),
         see_through=see_through,
         scratch=torch.empty(0, VIEW * 8, dtype=torch.int64, device=device),
     )

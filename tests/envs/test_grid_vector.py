@@ -15,7 +15,7 @@ from minigrid.core.world_object import Box, Door, Wall
 
 from envs.families import action_of, state_of
 from envs.grid import levels
-from envs.grid.cells import APPEARANCE, BALL, CODES, EMPTY, TYPE_DOOR, TYPE_WALL, WALL, UnknownObject, encode
+from envs.grid.cells import APPEARANCE, BALL, CODES, EMPTY, TYPE_DOOR, TYPE_WALL, WALL, UnknownObject, drawn, encode
 from envs.grid.levels import load_pool, make_pool, split_seeds
 from envs.grid.obstacles import make_obstacles
 from envs.grid.vector import GridVectorEnvironment, supports
@@ -283,7 +283,7 @@ def test_what_is_hidden_equals_minigrids_for_random_clutter() -> None:
     cells[np.arange(count), y * size + x] = 1
     view = make_view(size, size, see_through=False, device=torch.device("cpu"))
     pose = torch.from_numpy((y * size + x) * 4 + heading)
-    seen = view(torch.from_numpy(cells), pose)[0][:, :-1].reshape(count, 7, 7, 3).numpy()
+    seen, _ = drawn(view(torch.from_numpy(cells), pose)[0].numpy())
     for i in range(count):
         dx, dy = STEPS[heading[i]]
         local = np.full((7, 7), 128)
@@ -302,8 +302,8 @@ def test_every_load_is_shown_where_the_agent_stands() -> None:
     for code in (code for code in CODES if code < 128):
         cells[25 + CARRY_SLOT] = code
         shown, _ = view(torch.from_numpy(cells)[None], torch.tensor([6 * 4]))
-        image = shown[0, :-1].view(7, 7, 3)
-        assert image[3, 6].tolist() == [int(v) for v in APPEARANCE[code]]
+        image, _ = drawn(shown.numpy())
+        assert image[0, 3, 6].tolist() == [int(v) for v in APPEARANCE[code]]
 
 
 def test_an_obstacle_without_a_free_cell_stays_and_takes_all_its_tries() -> None:

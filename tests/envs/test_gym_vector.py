@@ -11,6 +11,7 @@ from torch import Tensor
 
 from envs import catalog
 from envs.episode import Episode
+from envs.grid.cells import drawn
 from envs.gym_vector import GymVectorEnvironment
 from envs.make_vector import make_vector
 from envs.task import TaskSpec
@@ -144,9 +145,10 @@ def test_grid_observations_are_the_view_and_the_direction() -> None:
     task = catalog.load("doorkey-6x6")
     vector = GymVectorEnvironment(task, [3])
     obs, state = vector.reset()
-    assert (vector.observation.kind, obs.shape, obs.dtype) == ("grid", (1, 148), torch.uint8)
-    assert obs[0, 147] == state["agent_dir"][0]
-    assert obs[0, :147].reshape(7, 7, 3)[3, 5, 0] == state["ahead_type"][0]
+    assert (vector.observation.kind, obs.shape, obs.dtype) == ("grid", (1, 56), torch.uint8)
+    image, direction = drawn(obs.numpy())
+    assert direction[0] == state["agent_dir"][0]
+    assert image[0, 3, 5, 0] == state["ahead_type"][0]
     vector.close()
 
 

@@ -240,7 +240,7 @@ def test_any_minigrid_id_gets_the_grid_family() -> None:
     assert own.extractor == "grid" and own.episode_steps == 256
     vector = make_vector(own, [0])
     obs, state = vector.reset()
-    assert obs.shape == (1, 148) and state["goal_pos"].tolist() == [[6, 6]]
+    assert obs.shape == (1, 56) and state["goal_pos"].tolist() == [[6, 6]]
 
 
 def test_two_sentences_are_two_tasks_and_the_same_is_the_same() -> None:

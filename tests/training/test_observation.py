@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import torch
 
+from envs.grid.cells import APPEARANCE, CODES, drawn, observed
 from envs.vector import Observation
 from training.observation import GridEncoder, RunningMoments, encoder
 
@@ -13,12 +14,13 @@ WITH_COLOUR = (4, 5, 6, 7)
 
 
 def grid(cells: list[tuple[int, int, int]], place: int = 24, direction: int = 0) -> torch.Tensor:
-    """One view a cell, ``(1, B, 148)``: empty but for ``(type, colour, state)`` at a place."""
-    view = torch.zeros(1, len(cells), 148, dtype=torch.uint8)
-    view[..., 147] = direction
-    for row, cell in enumerate(cells):
-        view[0, row, 3 * place : 3 * place + 3] = torch.tensor(cell, dtype=torch.uint8)
-    return view
+    """One view a cell, ``(1, B, 56)``: empty but for ``(type, colour, state)`` at a place."""
+    views = []
+    for cell in cells:
+        image = np.zeros((49, 3), dtype=np.uint8)
+        image[place] = cell
+        views.append(observed(image.reshape(7, 7, 3), direction))
+    return torch.from_numpy(np.stack(views))[None]
 
 
 def test_every_two_cells_that_minigrid_tells_apart_look_different():
@@ -27,6 +29,25 @@ def test_every_two_cells_that_minigrid_tells_apart_look_different():
     cells += [(kind, colour, 0) for kind, colour in itertools.product((5, 6, 7), range(6))]
     features = GridEncoder("cpu")(grid(cells))[0]
     assert len({tuple(row.tolist()) for row in features}) == len(cells)
+
+
+def test_codes_that_minigrid_draws_alike_look_alike():
+    """What is hidden in a box, and what the mission names, is not for a policy to see."""
+    codes = torch.zeros(1, len(CODES), 56, dtype=torch.uint8)
+    codes[0, :, 20] = torch.tensor(CODES, dtype=torch.uint8)
+    codes[0, :, 55] = 120
+    features = GridEncoder("cpu")(codes)[0]
+    looks = {}
+    for code, row in zip(CODES, features.tolist(), strict=True):
+        assert looks.setdefault(tuple(APPEARANCE[code]), row) == row
+
+
+def test_an_observation_is_the_image_that_it_was_made_of():
+    rng = np.random.default_rng(0)
+    image = APPEARANCE[rng.choice([code for code in CODES if code != 120], (7, 7))]
+    again, direction = drawn(observed(image, 3)[None])
+    np.testing.assert_array_equal(again[0], image)
+    assert direction.tolist() == [3]
 
 
 def test_places_and_directions_look_different():
