@@ -79,11 +79,10 @@ def sb3(task_id: str, seed: int) -> list[float]:
     """One seed's curve."""
     import gymnasium
     import torch
-    from stable_baselines3 import PPO
     from stable_baselines3.common.callbacks import BaseCallback
     from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize
 
-    from benchmarks.flat_view import encoded_view
+    from benchmarks.sb3 import encoded_view, ppo
     from envs import catalog
 
     torch.set_num_threads(1)
@@ -111,24 +110,7 @@ def sb3(task_id: str, seed: int) -> list[float]:
         gamma=settings.gamma,
         clip_reward=settings.reward_clip,
     )
-    rate = settings.learning_rate
-    model = PPO(
-        "MlpPolicy",
-        env,
-        device="cpu",
-        seed=seed,
-        n_steps=settings.steps,
-        batch_size=settings.envs * settings.steps // settings.minibatches,
-        n_epochs=settings.epochs,
-        learning_rate=(lambda left: rate * left) if settings.anneal else rate,
-        gamma=settings.gamma,
-        gae_lambda=settings.gae_lambda,
-        clip_range=settings.clip,
-        ent_coef=settings.entropy,
-        vf_coef=settings.value,
-        max_grad_norm=settings.max_grad_norm,
-        policy_kwargs={"net_arch": list(settings.hidden), "activation_fn": torch.nn.ReLU},
-    )
+    model = ppo(task, env, seed, activation_fn=torch.nn.ReLU)
     model.learn(task.env_steps, callback=Watch())
     return parts(ended, task.env_steps)
 

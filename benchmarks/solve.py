@@ -41,7 +41,7 @@ Act = Callable[[Any], Any]
 
 
 def held_out_success(task: Any, act: Act, seed: int) -> float:
-    """Success rate of a policy, ``(M, 148)`` observations to ``(M,)`` actions, in held-out episodes of a seed."""
+    """Success rate of a policy, ``(M, 56)`` observations to ``(M,)`` actions, in held-out episodes of a seed."""
     import torch
 
     from envs.make_vector import make_vector
@@ -106,11 +106,11 @@ def ours(task: Any, seeds: list[int], program: str | None) -> list[dict[str, flo
 def sb3(task: Any, seeds: list[int], program: str | None) -> list[dict[str, float]]:
     """One training after another, with the task's own settings."""
     import torch
-    from stable_baselines3 import PPO
     from stable_baselines3.common.callbacks import BaseCallback
     from stable_baselines3.common.vec_env import DummyVecEnv
 
-    from benchmarks.flat_view import flat_view
+    from benchmarks.sb3 import flat, flat_view, ppo
+    from envs.grid.cells import drawn
 
     class UntilSolved(BaseCallback):
         def __init__(self, seed: int) -> None:
@@ -129,31 +129,13 @@ def sb3(task: Any, seeds: list[int], program: str | None) -> list[dict[str, floa
             return not self.solved
 
         def act(self, observation: Any) -> Any:
-            action, _ = self.model.predict(observation.numpy().astype(np.float32), deterministic=False)
+            action, _ = self.model.predict(flat(*drawn(observation.numpy())), deterministic=False)
             return torch.from_numpy(action)
 
     found = []
-    settings = task.ppo
     for seed in seeds:
-        paid = partial(flat_view, task.env_id, program=program, task=task)
-        env = DummyVecEnv([partial(paid, seed=1000 * seed + i) for i in range(ENVS)])
-        model = PPO(
-            "MlpPolicy",
-            env,
-            device="cpu",
-            seed=seed,
-            n_steps=STEPS,
-            batch_size=ENVS * STEPS // MINIBATCHES,
-            n_epochs=EPOCHS,
-            learning_rate=settings.learning_rate,
-            gamma=settings.gamma,
-            gae_lambda=settings.gae_lambda,
-            clip_range=settings.clip,
-            ent_coef=settings.entropy,
-            vf_coef=settings.value,
-            max_grad_norm=settings.max_grad_norm,
-            policy_kwargs={"net_arch": list(settings.hidden)},
-        )
+        paid = partial(flat_view, task.env_id, paid=task if program else None)
+        model = ppo(task, DummyVecEnv([partial(paid, seed=1000 * seed + i) for i in range(ENVS)]), seed)
         watch = UntilSolved(seed)
         model.learn(CAP, callback=watch)
         steps = model.num_timesteps if watch.solved else CAP

@@ -6,6 +6,7 @@ Imports stand inside the functions: each process loads one way's packages.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from functools import partial
@@ -17,9 +18,21 @@ Round = Callable[[], int]
 
 TASK = "doorkey-8x8"
 ENVIRONMENT = "MiniGrid-DoorKey-8x8-v0"
-PROGRAMS = Path(__file__).parent / "programs" / TASK
+PROGRAMS = Path(__file__).parent / "results" / "offline_programs.json"
 CANDIDATES, SEEDS, ENVS, STEPS, EPOCHS, MINIBATCHES = 8, 3, 16, 128, 4, 4
 HIDDEN = 64
+
+
+def stepping(env: Any, actions: Any) -> Round:
+    """One action after another, ``(T, M)`` in all."""
+    env.reset()
+
+    def one() -> int:
+        for action in actions:
+            env.step(action)
+        return int(actions.shape[0] * actions.shape[1])
+
+    return one
 
 
 def environments(count: int, steps: int) -> Round:
@@ -29,16 +42,8 @@ def environments(count: int, steps: int) -> Round:
     from envs import catalog
     from envs.make_vector import make_vector
 
-    env = make_vector(catalog.load(TASK), range(count))
     actions = torch.randint(0, 7, (steps, count), generator=torch.Generator().manual_seed(0))
-    env.reset()
-
-    def one() -> int:
-        for action in actions:
-            env.step(action)
-        return count * steps
-
-    return one
+    return stepping(make_vector(catalog.load(TASK), range(count)), actions)
 
 
 def sync_environments(count: int, steps: int) -> Round:
@@ -50,16 +55,8 @@ def sync_environments(count: int, steps: int) -> Round:
     def make() -> Any:
         return minigrid.wrappers.ImgObsWrapper(gymnasium.make(ENVIRONMENT))
 
-    env = gymnasium.vector.SyncVectorEnv([make] * count)
     actions = np.random.default_rng(0).integers(0, 7, (steps, count))
-    env.reset(seed=0)
-
-    def one() -> int:
-        for action in actions:
-            env.step(action)
-        return count * steps
-
-    return one
+    return stepping(gymnasium.vector.SyncVectorEnv([make] * count), actions)
 
 
 def envpool_environments(count: int, steps: int) -> Round:
@@ -68,15 +65,7 @@ def envpool_environments(count: int, steps: int) -> Round:
     import numpy as np
 
     env = envpool.make(ENVIRONMENT, env_type="gymnasium", num_envs=count, num_threads=1)
-    actions = np.random.default_rng(0).integers(0, 7, (steps, count)).astype(np.int32)
-    env.reset()
-
-    def one() -> int:
-        for action in actions:
-            env.step(action)
-        return count * steps
-
-    return one
+    return stepping(env, np.random.default_rng(0).integers(0, 7, (steps, count)).astype(np.int32))
 
 
 def population(candidates: int, seeds: int, envs: int, *, jailed: bool, rollouts: int) -> Round:
@@ -99,7 +88,7 @@ def population(candidates: int, seeds: int, envs: int, *, jailed: bool, rollouts
     rewards: list[JailedReward | None] = [None] * candidates
     if jailed:
         sandbox = EmbeddedSandbox()
-        sources = [path.read_text() for path in sorted(PROGRAMS.glob("*.py"))]
+        sources = [kept["source"] for kept in json.loads(PROGRAMS.read_text(encoding="utf-8"))]
         rewards = [JailedReward(sandbox, RewardProgram(sources[i])) for i in range(candidates)]
     learners = [Learner(arm=str(i), seed=s, reward=rewards[i]) for i in range(candidates) for s in range(seeds)]
     trained = Population(task, learners, env_steps=10**9, device="cpu")
@@ -118,7 +107,7 @@ def stable_baselines(envs: int, *, matched: bool, steps: int) -> Round:
     from stable_baselines3 import PPO
     from stable_baselines3.common.vec_env import DummyVecEnv
 
-    from benchmarks.flat_view import flat_view
+    from benchmarks.sb3 import flat_view
 
     env = DummyVecEnv([partial(flat_view, ENVIRONMENT, seed) for seed in range(envs)])
     update: dict[str, Any] = {"n_steps": STEPS, "batch_size": envs * STEPS // MINIBATCHES, "n_epochs": EPOCHS}
