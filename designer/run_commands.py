@@ -102,6 +102,7 @@ def _go(store: RunStore, settings: DesignSettings, as_json: bool) -> int:
     from designer.review import ask
     from designer.run import Run
     from designer.views import print_view, scorecard_view
+    from envs.make_vector import described
 
     one_thread()
     console = wide_console(stderr=as_json)
@@ -111,6 +112,7 @@ def _go(store: RunStore, settings: DesignSettings, as_json: bool) -> int:
         display.budget = run.budget
         console.print(f"run     {store.root}", soft_wrap=True)
         console.print(f"task    {run.task.id}: {run.task.description}")
+        console.print(f"steps   {described(run.task)}")
         console.print(f"sandbox {run.sandbox.describe()}")
         if settings.model == "offline":
             console.print("model   offline: a baseline that composes programs without a language model")

@@ -14,6 +14,7 @@ from designer.settings import DesignSettings
 from designer.store import Json
 from designer.trainings import device_of
 from designer.views import fitness_text
+from envs.make_vector import described
 from sandbox.choose import choose
 from sandbox.errors import CandidateError, Violation
 from sandbox.program import RewardProgram
@@ -32,6 +33,7 @@ def train_file(
     task = task_of(settings)
     device = device_of(settings.device)
     sandbox = choose(sandbox_name)
+    console.print(f"steps   {described(task)}")
     console.print(f"sandbox {sandbox.describe()}")
     found = Verifier(task, sandbox, learners=settings.seeds, seed=settings.seed).verify(program)
     fatal = [v for v in found.violations if v.stage != "audit"]

@@ -22,10 +22,26 @@ def make_vector(
 
     The tensor simulator where it knows the task, one Gymnasium environment a row everywhere else.
     """
-    if task.extractor == "grid":
-        # Imported where it is needed: other tasks do without MiniGrid.
-        from envs.grid.vector import GridVectorEnvironment, supports
+    if simulated(task):
+        from envs.grid.vector import GridVectorEnvironment
 
-        if supports(task):
-            return GridVectorEnvironment(task, seeds, device=device, split=split)
+        return GridVectorEnvironment(task, seeds, device=device, split=split)
     return GymVectorEnvironment(task, seeds, device=device, split=split)
+
+
+def simulated(task: TaskSpec) -> bool:
+    """Whether the task's environments are stepped as tensors."""
+    if task.extractor != "grid":
+        return False
+    # Imported where it is needed: other tasks do without MiniGrid.
+    from envs.grid.vector import supports
+
+    return supports(task)
+
+
+def described(task: TaskSpec) -> str:
+    """In a line, how the task's environments are stepped, for who waits for a training."""
+    if simulated(task):
+        return f"{task.env_id} as tensors, all of them at once"
+    why = ", for the tensor simulator does not know it" if task.extractor == "grid" else ""
+    return f"{task.env_id} through Gymnasium, one after another{why}"

@@ -15,7 +15,7 @@ from envs import catalog
 from envs.blackbox import load_function
 from envs.errors import UserError
 from envs.gym_vector import GymVectorEnvironment
-from envs.make_vector import make_vector
+from envs.make_vector import described, make_vector
 from envs.record import random_episodes
 
 torch.set_num_threads(1)
@@ -241,6 +241,11 @@ def test_any_minigrid_id_gets_the_grid_family() -> None:
     vector = make_vector(own, [0])
     obs, state = vector.reset()
     assert obs.shape == (1, 56) and state["goal_pos"].tolist() == [[6, 6]]
+    assert (
+        described(own)
+        == "my_world:MyRoom-v0 through Gymnasium, one after another, for the tensor simulator does not know it"
+    )
+    assert described(task) == "MiniGrid-Fetch-5x5-N2-v0 as tensors, all of them at once"
 
 
 def test_two_sentences_are_two_tasks_and_the_same_is_the_same() -> None:
