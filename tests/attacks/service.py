@@ -22,6 +22,17 @@ def forged(name: str, send: str, *allowed: str, then: str = "os._exit(0)") -> At
     return attack(name, f"import json, os{SEND}send({send})\n{then}", *allowed)
 
 
+ORIGINALS = """
+import ctypes, sys
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mremap.restype = ctypes.c_void_p
+frame = sys._getframe()
+while "kept" not in frame.f_locals:
+    frame = frame.f_back
+place = np.frombuffer(frame.f_locals["kept"], np.uint8).ctypes.data
+"""
+"""Finds the worker's own view of the inputs, at ``place``."""
+
 SHARED = """
 import ctypes, mmap, sys
 frame = sys._getframe()

@@ -7,9 +7,9 @@ from tests.attacks.attack import PAY, Attack, attack, program
 X = 'next_state["x"][:, 0]'
 
 
-def value(name: str, expression: str, *allowed: str, gate: bool = False) -> Attack:
-    """An attack that answers with one component."""
-    return attack(name, f'return {{"r": {expression}}}', *allowed, gate=gate)
+def value(name: str, expression: str, *allowed: str, gate: bool = False, before: str = "", probe: str = "") -> Attack:
+    """An attack that answers with one component, after the lines ``before``."""
+    return attack(name, f'{before}\nreturn {{"r": {expression}}}', *allowed, gate=gate, probe=probe)
 
 
 def potential(name: str, expression: str, *allowed: str, gate: bool = False) -> Attack:
@@ -19,7 +19,7 @@ def potential(name: str, expression: str, *allowed: str, gate: bool = False) -> 
     return program(name, entry + source, *allowed, gate=gate)
 
 
-def memory(name: str, first: str, then: str, *allowed: str, gate: bool = False) -> Attack:
+def memory(name: str, first: str, then: str, *allowed: str, gate: bool = False, probe: str = "") -> Attack:
     """An attack whose memory is ``first``, and ``then`` after a step."""
     source = f"""
 def init_memory(batch_size):
@@ -28,7 +28,7 @@ def compute_reward(state, action, next_state, memory):
     rows = len(action)
     return {{"r": {X}}}, {then}
 """
-    return program(name, source, *allowed, gate=gate)
+    return program(name, source, *allowed, gate=gate, probe=probe)
 
 
 NUMBERS: tuple[Attack, ...] = (

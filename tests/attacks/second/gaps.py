@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.attacks.attack import PAY, Attack, attack
 from tests.attacks.second.tampering import mutation
-
-X = 'next_state["x"][:, 0]'
+from tests.attacks.service import ORIGINALS
+from tests.attacks.values import X
 
 MORE = (
     mutation("tam-starred-out", 'np.add(*[state["x"], 1, state["x"]])'),
@@ -47,19 +47,12 @@ MORE = (
     ),
     attack(
         "srv-second-view-of-inputs",
-        """
-        import ctypes, sys
-        libc = ctypes.CDLL(None, use_errno=True)
-        libc.mremap.restype = ctypes.c_void_p
-        frame = sys._getframe()
-        while "kept" not in frame.f_locals:
-            frame = frame.f_back
-        place = np.frombuffer(frame.f_locals["kept"], np.uint8).ctypes.data
-        second = libc.mremap(ctypes.c_void_p(place), ctypes.c_size_t(0), ctypes.c_size_t(1 << 16), 1)
-        if second in (None, ctypes.c_void_p(-1).value):
-            raise OSError("no second view")
-        ctypes.memset(second, 7, 1)
-        return won(rows)""",
+        ORIGINALS
+        + """second = libc.mremap(ctypes.c_void_p(place), ctypes.c_size_t(0), ctypes.c_size_t(1 << 16), 1)
+if second in (None, ctypes.c_void_p(-1).value):
+    raise OSError("no second view")
+ctypes.memset(second, 7, 1)
+return won(rows)""",
         "killed",
         "exception",
     ),

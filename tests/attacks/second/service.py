@@ -3,21 +3,7 @@
 from __future__ import annotations
 
 from tests.attacks.attack import PAY, Attack, attack
-
-GOOD = '{"components": ["r"], "potential": False, "memory": None, "mutated": []}'
-BODY = "bytes(4 * rows)"
-SEND = """
-def send(text, body=b"", size=None, more=b""):
-    text = text if isinstance(text, bytes) else json.dumps(text).encode()
-    size = len(body) if size is None else size
-    data = b"RSW1" + len(text).to_bytes(4, "little") + size.to_bytes(8, "little") + text + body + more
-    while data:
-        data = data[os.write(3, data):]
-"""
-
-
-def forged(name: str, send: str, *allowed: str, then: str = "os._exit(0)") -> Attack:
-    return attack(name, f"import json, os{SEND}send({send})\n{then}", *allowed)
+from tests.attacks.service import BODY, GOOD, ORIGINALS, forged
 
 
 def error(name: str, fields: str, *allowed: str) -> Attack:
@@ -168,19 +154,11 @@ SERVICE = (
     attack("srv-close-all", "import os\nos.closerange(0, 1 << 20)\n" + PAY, "protocol", "timeout"),
     attack(
         "srv-read-ahead-of-inputs",
-        """
-        import ctypes
-        libc = ctypes.CDLL(None, use_errno=True)
-        libc.mremap.restype = ctypes.c_void_p
-        import sys
-        frame = sys._getframe()
-        while "kept" not in frame.f_locals:
-            frame = frame.f_back
-        place = np.frombuffer(frame.f_locals["kept"], np.uint8).ctypes.data
-        grown = libc.mremap(ctypes.c_void_p(place), ctypes.c_size_t(4096), ctypes.c_size_t(1 << 16), 1)
-        if grown in (None, ctypes.c_void_p(-1).value):
-            raise OSError("no longer mapping")
-        raise OSError(len(ctypes.string_at(grown + 4096 * 15, 4096)))""",
+        ORIGINALS
+        + """grown = libc.mremap(ctypes.c_void_p(place), ctypes.c_size_t(4096), ctypes.c_size_t(1 << 16), 1)
+if grown in (None, ctypes.c_void_p(-1).value):
+    raise OSError("no longer mapping")
+raise OSError(len(ctypes.string_at(grown + 4096 * 15, 4096)))""",
         "killed",
         "exception",
     ),

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from tests.attacks import values
 from tests.attacks.attack import PAY, Attack, attack, program
+from tests.attacks.values import X, memory
 
-X = 'next_state["x"][:, 0]'
-
-
-def value(name: str, expression: str, *allowed: str, gate: bool = True, before: str = "", probe: str = "") -> Attack:
-    """An attack that answers with one component."""
-    return attack(name, f'{before}\nreturn {{"r": {expression}}}', *allowed, gate=gate, probe=probe)
-
-
-def memory(name: str, first: str, then: str, *allowed: str, gate: bool = False, probe: str = "") -> Attack:
-    """An attack whose memory is ``first``, and ``then`` after a step."""
-    source = f"""
-def init_memory(batch_size):
-    return {first}
-def compute_reward(state, action, next_state, memory):
-    rows = len(action)
-    return {{"r": {X}}}, {then}
-"""
-    return program(name, source, *allowed, gate=gate, probe=probe)
+value = partial(values.value, gate=True)
 
 
 VALUES = (
