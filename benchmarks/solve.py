@@ -58,7 +58,7 @@ def held_out_success(task: Any, act: Act, seed: int) -> float:
     return float(success.float().mean())
 
 
-def ours(task: Any, seeds: list[int], program: str | None) -> list[dict[str, float]]:
+def ours(task: Any, seeds: list[int], program: str | None, cap: int) -> list[dict[str, float]]:
     """All seeds in one population; who has solved the task leaves it."""
     from contextlib import ExitStack
 
@@ -84,7 +84,7 @@ def ours(task: Any, seeds: list[int], program: str | None) -> list[dict[str, flo
     with ExitStack() as stack:
         reward = stack.enter_context(JailedReward(EmbeddedSandbox(), RewardProgram(program))) if program else None
         learners = [Learner(arm=str(seed), seed=seed, reward=reward) for seed in seeds]
-        population = Population(task, learners, env_steps=CAP, device="cpu")
+        population = Population(task, learners, env_steps=cap, device="cpu")
         steps = 0
         while not population.done:
             population.advance()
@@ -100,10 +100,10 @@ def ours(task: Any, seeds: list[int], program: str | None) -> list[dict[str, flo
                         found[learner.seed] = {"seed": learner.seed, "steps": steps, "solved": 1.0}
             if solved:
                 population.drop(solved)
-    return [found.get(seed, {"seed": seed, "steps": CAP, "solved": 0.0}) for seed in seeds]
+    return [found.get(seed, {"seed": seed, "steps": cap, "solved": 0.0}) for seed in seeds]
 
 
-def sb3(task: Any, seeds: list[int], program: str | None) -> list[dict[str, float]]:
+def sb3(task: Any, seeds: list[int], program: str | None, cap: int) -> list[dict[str, float]]:
     """One training after another, with the task's own settings."""
     import torch
     from stable_baselines3.common.callbacks import BaseCallback
@@ -137,13 +137,13 @@ def sb3(task: Any, seeds: list[int], program: str | None) -> list[dict[str, floa
         paid = partial(flat_view, task.env_id, paid=task if program else None)
         model = ppo(task, DummyVecEnv([partial(paid, seed=1000 * seed + i) for i in range(ENVS)]), seed)
         watch = UntilSolved(seed)
-        model.learn(CAP, callback=watch)
-        steps = model.num_timesteps if watch.solved else CAP
+        model.learn(cap, callback=watch)
+        steps = model.num_timesteps if watch.solved else cap
         found.append({"seed": seed, "steps": steps, "solved": float(watch.solved)})
     return found
 
 
-def work(side: Side, task_id: str, human: bool, seeds: list[int]) -> None:
+def work(side: Side, task_id: str, human: bool, seeds: list[int], cap: int) -> None:
     """One process of a side: imports, then waits for a line, then trains."""
     import torch
 
@@ -158,18 +158,18 @@ def work(side: Side, task_id: str, human: bool, seeds: list[int]) -> None:
     print("{}", flush=True)
     sys.stdin.readline()
     began = time.perf_counter()
-    found = {"ours": ours, "sb3": sb3}[side](task, seeds, program)
+    found = {"ours": ours, "sb3": sb3}[side](task, seeds, program, cap)
     print(json.dumps({"wall": time.perf_counter() - began, "trainings": found}), flush=True)
 
 
-def one_side(side: Side, task_id: str, human: bool) -> dict[str, Any]:
+def one_side(side: Side, task_id: str, human: bool, cap: int = CAP) -> dict[str, Any]:
     """Both processes of a side, from the first line to the last answer."""
     import os
 
     processes = []
     for share in range(PROCESSES):
         seeds = list(range(share, TRAININGS, PROCESSES))
-        code = f"from benchmarks.solve import work; work({side!r}, {task_id!r}, {human!r}, {seeds!r})"
+        code = f"from benchmarks.solve import work; work({side!r}, {task_id!r}, {human!r}, {seeds!r}, {cap})"
         pipe = subprocess.PIPE
         env = {**os.environ, **ONE_THREAD}
         processes.append(

@@ -6,10 +6,12 @@ import threading
 import numpy as np
 import pytest
 
+import training.population
+import training.rollout
 from envs.catalog import load
 from envs.episode import Transitions
 from envs.task import PPOSettings, TaskSpec
-from training.population import train
+from training.population import Population, train
 from training.result import Learner, StoppedEarly, TrainingResult
 from training.reward import RewardAnswer, RewardFailure
 
@@ -89,6 +91,30 @@ def test_a_learner_is_bit_identical_alone_and_in_any_company(name, settings):
         reward = None if learner.reward is None else Scripted(0.1)
         same(together[position], run(spec, [dataclasses.replace(learner, reward=reward)])[0])
     same(together[1], run(spec, [dataclasses.replace(company[1], reward=Scripted(0.2, fails_at=2))])[0])
+
+
+def test_a_device_that_keeps_the_zeros_learns_the_same(monkeypatch: pytest.MonkeyPatch):
+    """What a GPU does, on the CPU: dense products, and resets without a look at the rows."""
+
+    def learned(by_rows: bool) -> dict[str, np.ndarray]:
+        population = Population(task("doorkey-5x5"), [Learner(arm="a", seed=0, reward=None)], env_steps=1, device="cpu")
+        population._env._by_rows = by_rows  # type: ignore[attr-defined]
+        population.advance()
+        return population.weights(0)
+
+    sparse = learned(True)
+    for module in (training.rollout, training.population):
+        monkeypatch.setattr(module, "lean", lambda features: features)
+    dense = learned(False)
+    for name, values in sparse.items():
+        np.testing.assert_allclose(dense[name], values, atol=2e-5, rtol=1e-4)
+    assert np.abs(sparse["actor.0.weight"] - initial(0)).max() > 1e-4
+
+
+def initial(seed: int) -> np.ndarray:
+    """The first matrix of a seed's actor before any update."""
+    population = Population(task("doorkey-5x5"), [Learner(arm="a", seed=seed, reward=None)], env_steps=1, device="cpu")
+    return population.weights(0)["actor.0.weight"]
 
 
 def test_arms_of_one_seed_start_in_the_same_environments_with_the_same_policy():
