@@ -13,8 +13,9 @@ from envs.episode import Array, Episode
 from envs.make_vector import make_vector
 from envs.task import TaskSpec
 from envs.vector import Observation, Step, VectorEnvironment
+from training.layers import padded
 from training.network import Architecture, Network, draw_noise, load_network
-from training.observation import Encoder, encoder, padded
+from training.observation import Encoder, encoder
 from training.result import OnStep
 from training.rollout import in_bounds
 from training.seeding import derive, generator

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from envs.episode import Array
-from envs.errors import UserError
 from envs.task import Action
-from training.observation import WIDTH, padded
-from training.sparse import SparseFeatures
-
-
-class Part(NamedTuple):
-    """One named parameter of a learner."""
-
-    name: str
-    rows: int
-    columns: int
-    gain: float
-    """Scale of the orthogonal initial matrix; 0 for biases and the log deviation, which start at zero."""
-    keep: int
-    """Columns that mean something; the others pad the width and stay zero."""
+from training.layers import Features, Part, initial, loaded, mlp, padded, perceptron, unpadded
 
 
 class Architecture(NamedTuple):
@@ -40,16 +24,8 @@ class Architecture(NamedTuple):
 
     def parts(self) -> list[Part]:
         """Every parameter, in order; raises UserError for widths that are no multiple of 16."""
-        if any(width % WIDTH for width in (self.inputs, *self.hidden)):
-            raise UserError(f"hidden = {list(self.hidden)}: each width must be a multiple of {WIDTH}")
-        parts: list[Part] = []
-        for net, outputs, gain in (("actor", self.action.size, 0.01), ("critic", 1, 1.0)):
-            widths = [self.inputs, *self.hidden, padded(outputs)]
-            for layer, (rows, columns) in enumerate(itertools.pairwise(widths)):
-                last = layer == len(self.hidden)
-                keep, scale = (outputs, gain) if last else (columns, math.sqrt(2))
-                parts.append(Part(f"{net}.{layer}.weight", rows, columns, scale, keep))
-                parts.append(Part(f"{net}.{layer}.bias", 1, columns, 0.0, keep))
+        parts = perceptron("actor", self.inputs, self.hidden, self.action.size, 0.01)
+        parts += perceptron("critic", self.inputs, self.hidden, 1, 1.0)
         if self.action.kind == "continuous":
             parts.append(Part("actor.log_std", 1, padded(self.action.size), 0.0, self.action.size))
         return parts
@@ -78,7 +54,7 @@ class Network:
 
     def preferences(self, features: Features) -> Tensor:
         """What the actor says at ``(P, B, inputs)`` features: ``(P, B, A)`` logits, or means of continuous actions."""
-        return _mlp(self._actor, features)[..., : self.architecture.action.size]
+        return mlp(self._actor, features)[..., : self.architecture.action.size]
 
     def distribution(self, preferences: Tensor) -> Distribution:
         """The distribution over actions that ``(P, B, A)`` preferences are."""
@@ -89,7 +65,7 @@ class Network:
 
     def value(self, features: Features) -> Tensor:
         """``(P, B)`` values at ``(P, B, inputs)`` features."""
-        return _mlp(self._critic, features)[..., 0]
+        return mlp(self._critic, features)[..., 0]
 
     def gradients(self, loss: Tensor) -> list[Tensor]:
         """Of a scalar that sums the learners' own losses: one as large as each of ``matrices``."""
@@ -101,55 +77,17 @@ class Network:
 
     def weights(self, learner: int) -> dict[str, Array]:
         """A learner's parameters by name, unpadded: ``*.weight`` ``(in, out)``, ``*.bias`` ``(out,)``."""
-        out: dict[str, Array] = {}
-        for part, matrix in zip(self.architecture.parts(), self.matrices, strict=True):
-            values = matrix[learner, :, : part.keep].detach().cpu().numpy().copy()
-            out[part.name] = values if part.gain else values[0]
-        return out
+        return unpadded(self.architecture.parts(), self.matrices, learner)
 
 
 def initial_network(architecture: Architecture, generators: Sequence[torch.Generator], device: str) -> Network:
-    """Orthogonal matrices and zero biases, each learner's from its own generator (Saxe et al. 2014)."""
-
-    def first(part: Part, generator: torch.Generator) -> Tensor:
-        matrix = torch.zeros(part.rows, part.columns)
-        if part.gain:
-            square = torch.empty(part.rows, part.keep)
-            matrix[:, : part.keep] = torch.nn.init.orthogonal_(square, part.gain, generator=generator)
-        return matrix
-
-    parts = architecture.parts()
-    learners = [[first(part, generator) for part in parts] for generator in generators]
-    return Network(architecture, [torch.stack(matrices).to(device) for matrices in zip(*learners, strict=True)])
+    """A network for each generator, which its first weights are drawn from."""
+    return Network(architecture, initial(architecture.parts(), generators, device))
 
 
 def load_network(architecture: Architecture, weights: Sequence[Mapping[str, Array]], device: str) -> Network:
     """The network of learners whose ``Network.weights`` were kept."""
-
-    def loaded(part: Part) -> Tensor:
-        matrices = torch.zeros(len(weights), part.rows, part.columns)
-        for matrix, named in zip(matrices, weights, strict=True):
-            matrix[:, : part.keep] = torch.from_numpy(np.asarray(named[part.name], dtype=np.float32))
-        return matrices.to(device)
-
-    return Network(architecture, [loaded(part) for part in architecture.parts()])
-
-
-Features = Tensor | SparseFeatures
-"""``(P, B, inputs)`` of any number type, or the same with the zeros left out."""
-
-
-def _mlp(layers: list[Tensor], features: Features) -> Tensor:
-    hidden = _first(layers[0], layers[1], features)
-    for index in range(2, len(layers), 2):
-        hidden = torch.baddbmm(layers[index + 1], torch.relu_(hidden), layers[index])
-    return hidden
-
-
-def _first(matrix: Tensor, bias: Tensor, features: Features) -> Tensor:
-    if isinstance(features, SparseFeatures):
-        return features.times(matrix) + bias
-    return torch.baddbmm(bias, features.to(torch.float32), matrix)
+    return Network(architecture, loaded(architecture.parts(), weights, device))
 
 
 class Categorical:

@@ -10,23 +10,12 @@ from torch import Tensor
 
 from envs.grid.cells import APPEARANCE, DIRECTION
 from envs.vector import Observation
-
-WIDTH = 16
-"""Feature, hidden and output widths are multiples of this.
-
-Then every learner's slice of every matrix starts on a 64-byte boundary, and the matrix product of a learner
-is bit-equal alone and among companions.
-"""
+from training.layers import padded
 
 OBSERVATION_CLIP = 10.0
 """Bound on a normalised observation, in deviations."""
 
 Moments = tuple[Tensor, Tensor]
-
-
-def padded(width: int) -> int:
-    """The smallest multiple of ``WIDTH`` that holds ``width`` columns."""
-    return -(-width // WIDTH) * WIDTH
 
 
 class Encoder(Protocol):

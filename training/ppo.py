@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.optim.adam import adam as fused_adam
 
 from envs.task import PPOSettings
-from training.network import Features, Network
+from training.layers import Features
+from training.network import Network
 from training.sparse import SparseFeatures
 
 

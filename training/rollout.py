@@ -13,7 +13,8 @@ from torch import Tensor
 from envs.episode import Array, Transitions
 from envs.task import Action
 from envs.vector import VectorEnvironment
-from training.network import Features, Network, draw_noise
+from training.layers import Features
+from training.network import Network, draw_noise
 from training.observation import Encoder
 from training.result import OnStep
 from training.sparse import SparseFeatures, lean
