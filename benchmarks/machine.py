@@ -27,8 +27,11 @@ def processor() -> str:
 
 
 def commit() -> str:
-    """The commit that was measured; with a mark where files differ from it."""
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True, text=True, check=False, cwd=ROOT
-    )
-    return done.stdout.strip() or "unknown"
+    """The commit that was measured; with a mark where files differ from it that are not figures themselves."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], capture_output=True, text=True, check=False, cwd=ROOT)
+        return done.stdout.strip()
+
+    changed = git("status", "--porcelain", "--", ".", ":!docs", ":!benchmarks/results")
+    return (git("rev-parse", "--short=12", "HEAD") or "unknown") + ("-dirty" if changed else "")
