@@ -26,6 +26,7 @@ from designer.replies import (
     parse_design,
 )
 from designer.store import Json, RunStore, finite
+from sandbox.program import Form
 
 MENDS = 2
 """How often a bad reply is sent back."""
@@ -66,21 +67,23 @@ class Agents:
             )
         else:
             words = render("designer.repair.md", facts=facts_block(facts))
-        return self._ask("designer", words, slot, lambda reply: parse_design(reply.text, reply.finish))
+        return self._ask("designer", facts["form"], words, slot, lambda reply: parse_design(reply.text, reply.finish))
 
     def criticize(self, facts: Json, slot: Mapping[str, int]) -> Critique:
         """A critic's view of a verified program. Raises ``BadReply``."""
         words = render("critic.user.md", facts=facts_block(facts))
-        return self._ask("critic", words, slot, lambda reply: parse_critique(reply.text, reply.finish))
+        return self._ask("critic", facts["form"], words, slot, lambda reply: parse_critique(reply.text, reply.finish))
 
     def analyze(self, facts: Json, episodes: dict[str, int], slot: Mapping[str, int]) -> Analysis:
         """Why a training failed, citing episodes that exist. Raises ``BadReply``."""
         words = render("analyzer.user.md", facts=facts_block(facts))
-        return self._ask("analyzer", words, slot, lambda reply: parse_analysis(reply.text, episodes, reply.finish))
+        return self._ask(
+            "analyzer", facts["form"], words, slot, lambda reply: parse_analysis(reply.text, episodes, reply.finish)
+        )
 
-    def _ask(self, role: Role, words: str, slot: Mapping[str, int], parse: Callable[[Reply], T]) -> T:
+    def _ask(self, role: Role, form: Form, words: str, slot: Mapping[str, int], parse: Callable[[Reply], T]) -> T:
         start: Sequence[Message] = [
-            {"role": "system", "content": render(f"{role}.system.md")},
+            {"role": "system", "content": render(f"{role}.{form}.md")},
             {"role": "user", "content": words},
         ]
         messages = list(start)

@@ -22,7 +22,7 @@ from envs.task import TaskSpec
 from sandbox.program import RewardProgram
 
 FORMAT = "rewardsmith-bundle/1"
-FILES = frozenset({"reward.py", "state.py", "wrapper.py", "manifest.json", "README.md"})
+FILES = frozenset({"reward.py", "state.py", "wrapper.py", "manifest.json", "README.md", "decoder.safetensors"})
 _TEMPLATES = Path(__file__).parent / "templates"
 _NAME = re.compile(r"[\w:./-]+")
 _IMPORT_BY_PATH = Template("""\
@@ -34,20 +34,26 @@ DesignedReward = module.DesignedReward""")
 
 
 def export_bundle(
-    directory: Path, *, task: TaskSpec, program: RewardProgram, manifest_extra: Mapping[str, Any]
+    directory: Path,
+    *,
+    task: TaskSpec,
+    program: RewardProgram,
+    manifest_extra: Mapping[str, Any],
+    decoder: bytes | None = None,
 ) -> None:
     """Write reward, extractor, wrapper, manifest and README into one folder, whole or not at all.
 
     ``manifest_extra`` adds to the manifest what the run knows: ``fitness`` with intervals, provenance.
+    ``decoder``: of a latent reward, its frozen decoder as safetensors.
     An older bundle in ``directory`` is replaced. Raises ``UserError`` when the folder holds anything
     else, when the task's extractor cannot be found, when its names would be code in the README's lines, or
-    when the program is a latent reward, which also needs its trained decoder.
+    when the program is a latent reward without its trained decoder.
     """
     directory = directory.expanduser().resolve()
-    if program.form != "reward":
-        raise UserError("only explicit rewards can be exported: a latent reward needs its decoder too")
+    if (program.form == "latent") != (decoder is not None):
+        raise UserError("a latent reward is exported with its decoder, which a training leaves; train it first")
     _refuse_foreign(directory)
-    files = _contents(directory.name, task, program, manifest_extra)
+    files = _contents(directory.name, task, program, manifest_extra, decoder)
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{directory.name}.", dir=directory.parent) as scratch:
@@ -80,7 +86,9 @@ def check_bundle(directory: Path) -> dict[str, Any]:
     return manifest
 
 
-def _contents(name: str, task: TaskSpec, program: RewardProgram, extra: Mapping[str, Any]) -> dict[str, bytes]:
+def _contents(
+    name: str, task: TaskSpec, program: RewardProgram, extra: Mapping[str, Any], decoder: bytes | None
+) -> dict[str, bytes]:
     """Every file of the bundle, by name."""
     _refuse_code_as_names(task)
     state, function = _extractor(task)
@@ -90,6 +98,8 @@ def _contents(name: str, task: TaskSpec, program: RewardProgram, extra: Mapping[
         "wrapper.py": (_TEMPLATES / "wrapper.py").read_bytes(),
         "README.md": _readme(name, task, program).encode(),
     }
+    if decoder is not None:
+        files["decoder.safetensors"] = decoder
     manifest = _manifest(task, program, {n: _sha256(content) for n, content in files.items()}, function)
     taken = sorted(set(manifest) & set(extra) - {"licence"})
     if taken:

@@ -67,11 +67,12 @@ class Slots:
     def write(self, state: SlotState) -> SlotState:
         """The designer writes a program, or mends the one that came back."""
         slot = self._slot(state)
+        form = self.settings.form_of(slot["candidate"])
         facts = designer_facts(
             self.task,
             self.store,
             {**slot, "seed": self.settings.seed},
-            form="reward",
+            form=form,
             refused=state.get("refused"),
             comments=self.store.comments(),
         )
@@ -82,7 +83,7 @@ class Slots:
             return {"outcome": "unapproved" if state.get("verified") else "dropped"}
         except CapReached as cap:
             return {"outcome": cap.name}
-        program = RewardProgram(design.code)
+        program = RewardProgram(design.code, form)
         earlier = self.store.candidate(program.id)
         facts_kept = {
             **{k: slot[k] for k in ("iteration", "round")},
@@ -123,10 +124,10 @@ class Slots:
         """The critic approves or sends back; one that cannot answer does not hold a sound program up."""
         candidate = state.get("verified") or ""
         slot = self._slot(state)
-        source = self.store.program(candidate).source
+        program = self.store.program(candidate)
         verification = self.store.read_json(f"candidates/{candidate}/verification.json") or {}
         try:
-            critique = self.agents.criticize(critic_facts(self.task, source, verification, slot), slot)
+            critique = self.agents.criticize(critic_facts(self.task, program, verification, slot), slot)
         except BadReply as problem:
             self.store.event("critic_silent", slot=slot, candidate=candidate, problem=str(problem))
             return {"outcome": "unapproved"}

@@ -22,6 +22,7 @@ def export_run(store: RunStore, task: TaskSpec, candidate: str, directory: Path)
         directory,
         task=task,
         program=program,
+        decoder=store.decoder(candidate) if program.form == "latent" else None,
         manifest_extra={
             "fitness": shown["fitness"] if shown else None,
             "native_fitness": native["fitness"] if native else None,

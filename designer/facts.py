@@ -9,6 +9,7 @@ from designer.digest import component_course, curves, episode_text
 from designer.store import Json, RunStore
 from designer.trainings import unpack
 from envs.task import TaskSpec
+from sandbox.program import RewardProgram
 
 SHOWN_BEST = 2
 SHOWN_FAILED = 2
@@ -68,6 +69,7 @@ def _earlier(store: RunStore, before: int) -> list[Json]:
                 "native_fitness": native,
                 "curves": curves(training) if training else None,
                 "components": component_course(training) if training else {},
+                "importance": training.get("importance") if training else None,
                 "violations": [v["message"] for v in verification.get("violations", [])][:2],
             }
         )
@@ -123,7 +125,7 @@ def _problems(refused: Json) -> list[str]:
     return told or ["it could not be used"]
 
 
-def critic_facts(task: TaskSpec, source: str, verification: Json, slot: Mapping[str, int]) -> Json:
+def critic_facts(task: TaskSpec, program: RewardProgram, verification: Json, slot: Mapping[str, int]) -> Json:
     """Facts for the critic: the program and what was measured on it."""
     measured = verification["measured"]
     audit = verification["audit"] or {"verdict": "not_audited"}
@@ -131,13 +133,15 @@ def critic_facts(task: TaskSpec, source: str, verification: Json, slot: Mapping[
         "role": "critic",
         "task": task_facts(task),
         "fields": {f.name: f.meaning for f in task.state},
-        "program": {"source": source},
+        "form": program.form,
+        "program": {"source": program.source},
         "verification": {
             "ok": verification["ok"],
             "violations": verification["violations"],
             "warnings": measured.get("warnings", []),
             "components": verification["components"],
             "sensitivity": measured.get("sensitivity", {}),
+            "latent": measured.get("latent"),
             "audit": {"verdict": audit["verdict"]},
         },
         "slot": dict(slot),
@@ -157,12 +161,14 @@ def analyzer_facts(
     facts = {
         "role": "analyzer",
         "task": task_facts(task),
+        "form": store.program(candidate).form,
         "program": {"id": candidate, "source": store.program(candidate).source},
         "training": {
             "fitness": record["fitness"]["iqm"],
             "native_fitness": _control(store),
             "curves": curves(record),
             "components": component_course(record),
+            "importance": record.get("importance"),
             "episodes": told,
         },
         "slot": dict(slot),

@@ -80,11 +80,13 @@ def train(
     seeds: int = 5,
     seed: int = 0,
     env_steps: int | None = None,
+    form: Literal["reward", "latent"] = "reward",
+    decoder: Literal["rd", "rrd", "rrdu"] = "rrdu",
     device: Literal["auto", "cpu", "cuda"] = "auto",
     sandbox: Literal["auto", "docker", "embedded"] = "auto",
     as_json: AsJson = False,
 ) -> int:
-    """Train PPO with any reward file, the native control beside it, and print fitness with intervals.
+    """Train PPO with any reward file, its controls beside it, and print fitness with intervals.
 
     Args:
         file: A reward program.
@@ -95,6 +97,8 @@ def train(
         seeds: Paired seeds; fewer than 5 give no interval.
         seed: The first seed.
         env_steps: Training steps of one learner; the task's own budget when left out.
+        form: Explicit reward, or latent: factors, which a decoder makes a reward of from the outcomes of episodes.
+        decoder: How a latent reward is decoded.
         device: Where to train.
         sandbox: Which jail.
         as_json: Print JSON.
@@ -113,7 +117,7 @@ def train(
         device=device,
     )
     console = wide_console(stderr=as_json)
-    told = train_file(_program_file(file, "reward"), settings, sandbox, console)
+    told = train_file(_program_file(file, form), settings, sandbox, console, decoder)
     if as_json:
         print_json(told)
     return DONE

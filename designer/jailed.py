@@ -55,6 +55,7 @@ class JailedReward:
         self.service: RewardService = sandbox.serve(program)
         self._deadline = deadline
         self._memory: Fields | None = None
+        self._names: frozenset[str] | None = None
 
     def __call__(self, transitions: Transitions) -> RewardAnswer:
         """Components and potentials; a program that fails raises ``RewardFailure`` with the reason."""
@@ -65,7 +66,10 @@ class JailedReward:
         except CandidateError as error:
             violation = error.violation
             raise RewardFailure(f"{violation.kind}: {violation.message}") from error
-        self._memory = answer.memory
+        names = frozenset(answer.components)
+        if self._names not in (None, names):
+            raise RewardFailure("invalid: the names of the components differ from call to call")
+        self._names, self._memory = names, answer.memory
         return RewardAnswer(
             components=answer.components, potential=answer.potential, next_potential=answer.next_potential
         )
@@ -81,7 +85,7 @@ class JailedReward:
 
     def restart(self) -> None:
         """Forget all memory."""
-        self._memory = None
+        self._memory, self._names = None, None
 
     def close(self) -> None:
         """End the jail."""

@@ -56,7 +56,7 @@ class Loop:
     def controls(self, state: RunState) -> RunState:
         """Train what every candidate is held against."""
         try:
-            self.trainings.run(controls(self.task), self.settings.selection_seeds(), "selection")
+            self.trainings.run(self._controls(), self.settings.selection_seeds(), "selection")
         except CapReached as cap:
             return {"stopped_by": cap.name}
         return {}
@@ -84,7 +84,7 @@ class Loop:
             self.store.set_status(candidate, "rejected_by_person")
         wanted = [c for c in self._waiting(state) if c not in state.get("rejected", [])]
         arms = [Arm(name=c, program=self.store.program(c)) for c in wanted]
-        reserve = (1 + len(controls(self.task))) * self.settings.confirm_seeds
+        reserve = (1 + len(self._controls())) * self.settings.confirm_seeds
         try:
             self.trainings.run(arms, self.settings.selection_seeds(), "selection", reserve=reserve)
         except CapReached as cap:
@@ -147,7 +147,7 @@ class Loop:
         if difference(record, native)["iqm"] <= 0:
             self.store.event("not_confirmed", candidate=best[0], reason="not above the native control in selection")
             return {}
-        arms = [Arm(name=best[0], program=self.store.program(best[0])), *controls(self.task)]
+        arms = [Arm(name=best[0], program=self.store.program(best[0])), *self._controls()]
         try:
             self.trainings.run(arms, self.settings.confirmation_seeds(), "confirmation")
         except CapReached as cap:
@@ -158,6 +158,9 @@ class Loop:
         """Write the scorecard."""
         write_scorecard(self.task, self.settings, self.store, self.budget, state.get("stopped_by") or "iterations")
         return {}
+
+    def _controls(self) -> tuple[Arm, ...]:
+        return controls(self.task, self.settings.form)
 
     def _mine(self, state: RunState) -> list[Proposal]:
         iteration = state.get("iteration", 0)

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from designer import offline_latents as latents
 from designer import offline_steps as steps
 from designer import offline_terms as terms
 from designer.offline_critic import analyze, critique
@@ -39,20 +40,24 @@ class Composer:
         task = facts["task"]
         description = str(task["description"])
         self._action = str(task.get("action", ""))
+        self._latent = facts.get("form") == "latent"
         self._potentials = float(task["task_weight"]) > 0
         self._landscape: Landscape = read(facts["state"], description)
         self._terms = terms.offers(facts["state"], description, self._landscape)
         main = any(not m.spare for m in self._landscape.milestones)
         places = bool(self._landscape.mover and self._landscape.final)
+        # Factors are weighed by a decoder, so nothing is wrong with a potential where the task pays nothing.
         coded = bool(self._landscape.small) and (self._landscape.mover is not None or not self._terms)
-        self.by_steps = self._potentials and coded and (main or places)
+        self.by_steps = (self._potentials or self._latent) and coded and (main or places)
 
     def offer(self, plan: Plan) -> Offer:
         """The plan as a program. Its first line holds the plan, so that it can be changed later."""
         if isinstance(plan, steps.StepsPlan):
-            idea, body = steps.idea(plan), steps.render(plan, self._landscape)
+            idea = steps.idea(plan)
+            body = latents.of_steps(plan, self._landscape) if self._latent else steps.render(plan, self._landscape)
         else:
-            idea, body = terms.idea(plan), terms.render(plan, self._action)
+            idea = terms.idea(plan)
+            body = latents.of_terms(plan, self._action) if self._latent else terms.render(plan, self._action)
         return Offer(plan, idea, f"# plan: {json.dumps(plan.to_json())}\n{body}")
 
     def enumerate(self, chance: random.Random) -> Iterator[Plan]:

@@ -285,27 +285,28 @@ def render(plan: TermsPlan, action: str) -> str:
     """The program's source, without its heading. ``action``: the action space in words."""
     lines = ["import numpy as np"]
     for term in plan.terms:
-        lines += ["", "", f"def {_function(term)}(state):", *_body(term)]
+        lines += ["", "", f"def {function(term)}(state):", *body(term)]
     inside = [t for t in plan.terms if plan.mode == "potential" and t.role == "main"]
     if inside:
-        total = " + ".join(f"{plan.gain * t.weight:g} * {_function(t)}(state)" for t in inside)
+        total = " + ".join(f"{plan.gain * t.weight:g} * {function(t)}(state)" for t in inside)
         lines += ["", "", "def potential(state):", f"    return {total}"]
     lines += ["", "", "def compute_reward(state, action, next_state):", "    return {"]
     for term in (t for t in plan.terms if t not in inside):
-        name, weight = _function(term), term.weight * (plan.gain if term.role in ("main", "guard") else 1.0)
+        name, weight = function(term), term.weight * (plan.gain if term.role in ("main", "guard") else 1.0)
         value = f"{name}(next_state)"
         if plan.mode == "change" and term.role != "guard":
             value = f"({name}(next_state) - {name}(state))"
         lines.append(f'        "{term.name}": {weight:g} * {value},')
-    lines += [f'        "effort": -{plan.effort or 0.001:g} * {_effort(action)},', "    }"]
+    lines += [f'        "effort": -{plan.effort or 0.001:g} * {effort(action)},', "    }"]
     return "\n".join(lines) + "\n"
 
 
-def _function(term: Term) -> str:
+def function(term: Term) -> str:
+    """Name of the function that computes a term."""
     return re.sub(r"\W+", "_", f"term_{term.name}")
 
 
-def _body(term: Term) -> list[str]:
+def body(term: Term) -> list[str]:
     """Statements that return the term of a state, ``(B,)``, about -1 to 1."""
     if term.shape == "way":
         here, there = term.fields
@@ -330,7 +331,7 @@ def _body(term: Term) -> list[str]:
     return [f"    x = {x}", f"    return ({value}){mean}"]
 
 
-def _effort(action: str) -> str:
+def effort(action: str) -> str:
     """Cost of an action, ``(B,)``: its mean square, or whether it is another than the quiet one."""
     if "float32" in action:
         return "(action * action).mean(axis=1)"

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import tyro
 
 from envs.errors import UserError
+from sandbox.program import Form
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +61,7 @@ class DesignSettings:
     env_steps: int | None = None
     """Training steps of one learner; the task's own budget when left out."""
     form: Literal["reward", "latent", "auto"] = "reward"
-    """What is designed; this version designs explicit rewards."""
+    """Explicit rewards, latent ones (factors, which a decoder makes a reward of), or both side by side."""
     review: bool = False
     """Pause before each training and show the programs to you."""
     sandbox: Literal["auto", "docker", "embedded"] = "auto"
@@ -97,8 +98,6 @@ class DesignSettings:
                 raise UserError(f"{_option(name)} must be above 0, not {value}.")
         if self.api_base is not None:
             _check_api_base(self.api_base)
-        if self.form != "reward":
-            raise UserError(f"--form {self.form}: this version designs explicit rewards only. Use --form reward.")
         if self.env is None and (self.state or self.fitness):
             raise UserError("--state and --fitness go with --env: a listed task brings its own.")
 
@@ -116,6 +115,12 @@ class DesignSettings:
         """The model that plays this role (``designer``, ``critic`` or ``analyzer``)."""
         chosen = {"critic": self.critic_model, "analyzer": self.analyzer_model}.get(role)
         return chosen or self.model
+
+    def form_of(self, slot: int) -> Form:
+        """What is written in a slot of an iteration; ``auto`` takes turns."""
+        if self.form == "auto":
+            return "latent" if slot % 2 else "reward"
+        return self.form
 
     def selection_seeds(self) -> tuple[int, ...]:
         """Seeds that candidates are compared on; the same for every arm."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from rich.console import Console
@@ -15,9 +17,12 @@ from designer.store import Json
 from designer.trainings import device_of
 from designer.views import fitness_text
 from envs.make_vector import described
+from envs.task import TaskSpec
 from sandbox.choose import choose
 from sandbox.errors import CandidateError, Violation
 from sandbox.program import RewardProgram
+from training.credit import RawInputs
+from training.decoder import Credit, Method
 from training.population import train
 from training.result import Learner, Progress, TrainingResult
 from training.statistics import summary
@@ -28,8 +33,13 @@ def train_file(
     settings: DesignSettings,
     sandbox_name: Literal["auto", "docker", "embedded"],
     console: Console,
+    decoder: Method = "rrdu",
 ) -> Json:
-    """Verify, train and print; returns what was measured. Raises ``CandidateError`` for a refused program."""
+    """Verify, train and print; returns what was measured. Raises ``CandidateError`` for a refused program.
+
+    A latent reward is decoded by ``decoder``, beside the controls that need no program: the same decoder on state and
+    action as they are, and the outcome shared evenly.
+    """
     task = task_of(settings)
     device = device_of(settings.device)
     sandbox = choose(sandbox_name)
@@ -43,11 +53,12 @@ def train_file(
         console.print(f"warning: {violation.message}")
     seeds = settings.selection_seeds()
     with JailedReward(sandbox, program, reference=found.reference) as reward:
-        learners = [Learner(arm="program", seed=s, reward=reward) for s in seeds]
-        learners += [Learner(arm="native", seed=s, reward=None) for s in seeds]
+        learners = [learner for arm in _arms(task, reward, decoder) for learner in _each(arm, seeds)]
         with console.status("training"):
             results = train(task, learners, device=device, on_rollout=_Watch(console))
-    arms = {name: [r for r in results if r.arm == name] for name in ("program", "native")}
+    arms: dict[str, list[TrainingResult]] = {}
+    for result in results:
+        arms.setdefault(result.arm, []).append(result)
     failure = next((r.failure for r in arms["program"] if r.failure), None)
     if failure:
         raise CandidateError(Violation(stage="sandbox", kind="exception", rule="training", message=failure))
@@ -56,7 +67,9 @@ def train_file(
         "program": program.id,
         "measure": task.fitness.kind,
         "fitness": summary([r.fitness for r in arms["program"]]),
-        "controls": {"native": {"fitness": summary([r.fitness for r in arms["native"]])}},
+        "controls": {
+            name: {"fitness": summary([r.fitness for r in rows])} for name, rows in arms.items() if name != "program"
+        },
         "difference": summary([a.fitness - b.fitness for a, b in zip(arms["program"], arms["native"], strict=True)]),
         "seeds": list(seeds),
         "env_steps": sum(r.env_steps + r.evaluation_steps for r in results),
@@ -67,6 +80,24 @@ def train_file(
     interval = "" if gain["low"] is None else f" [{gain['low']:.3g}, {gain['high']:.3g}]"
     console.print(f"paired difference {gain['iqm']:.3g}{interval} ({task.fitness.kind})")
     return told
+
+
+def _arms(task: TaskSpec, reward: JailedReward, decoder: Method) -> list[Learner]:
+    """The program and its controls, without seeds."""
+    native = Learner(arm="native", seed=0, reward=None)
+    if reward.program.form == "reward":
+        return [Learner(arm="program", seed=0, reward=reward), native]
+    credit = Credit(method=decoder)
+    return [
+        Learner(arm="program", seed=0, reward=reward, credit=credit),
+        Learner(arm="raw", seed=0, reward=RawInputs(task.action), credit=credit),
+        Learner(arm="uniform", seed=0, reward=None, credit=Credit(method="uniform")),
+        native,
+    ]
+
+
+def _each(arm: Learner, seeds: Sequence[int]) -> list[Learner]:
+    return [replace(arm, seed=seed) for seed in seeds]
 
 
 def _course(rows: list[TrainingResult]) -> str:

@@ -298,6 +298,13 @@ class RunStore:
             raise UserError(f"candidates/{candidate}/reward.py was changed: its hash is {program.id}.")
         return program
 
+    def decoder(self, candidate: str) -> bytes | None:
+        """The frozen decoder of a trained latent reward, as safetensors; None where there is none."""
+        try:
+            return self._read(f"candidates/{candidate}/decoder.safetensors", most=LARGEST_PROGRAM)
+        except FileNotFoundError:
+            return None
+
 
 def _seconds(event: Json) -> float:
     """Seconds of work that an event came after; 0 where it holds no such number."""

@@ -17,12 +17,15 @@ from designer.store import Json, RunStore
 from envs.episode import Array, Episode
 from envs.errors import UserError
 from envs.task import TaskSpec
-from sandbox.program import RewardProgram
+from sandbox.program import Form, RewardProgram
 from sandbox.recheck import Reference
 from sandbox.service import Sandbox
+from training.credit import RawInputs
+from training.decoder import Credit
 from training.evaluate import EXAMPLES
 from training.population import train
 from training.result import Learner, Progress, TrainingResult
+from training.reward import RewardFunction
 from training.statistics import summary
 
 Purpose = Literal["selection", "confirmation"]
@@ -37,22 +40,41 @@ class Arm:
     """What a group of learners is paid: a candidate's program, or a control."""
 
     name: str
-    """The candidate's id, ``native`` or ``human``."""
+    """The candidate's id, or that of a control."""
     program: RewardProgram | None
-    """None: the native reward alone."""
+    """None: no generated code, but for the control's own way of being paid."""
 
     @property
     def folder(self) -> str:
         """Where its results lie in the run."""
-        return f"controls/{self.name}" if self.name in ("native", "human") else f"candidates/{self.name}"
+        return f"controls/{self.name}" if self.name in CONTROLS else f"candidates/{self.name}"
+
+    def learner(self, task: TaskSpec, seed: int, reward: RewardFunction | None) -> Learner:
+        """One training of this arm; ``reward`` is its program's."""
+        if self.name == "raw":
+            return Learner(arm=self.name, seed=seed, reward=RawInputs(task.action), credit=CREDIT)
+        if self.name == "uniform":
+            return Learner(arm=self.name, seed=seed, reward=None, credit=Credit(method="uniform"))
+        latent = self.program is not None and self.program.form == "latent"
+        return Learner(arm=self.name, seed=seed, reward=reward, credit=CREDIT if latent else None)
 
 
-def controls(task: TaskSpec) -> tuple[Arm, ...]:
+CONTROLS = ("native", "human", "raw", "uniform")
+"""Arms that no model wrote: the native reward, a person's, the decoder on state and action as they are, and outcomes
+shared evenly.
+"""
+CREDIT = Credit()
+"""How latent rewards are decoded in a run."""
+
+
+def controls(task: TaskSpec, form: Form | Literal["auto"] = "reward") -> tuple[Arm, ...]:
     """The arms that every candidate is held against."""
     arms = [Arm(name="native", program=None)]
     source = task.human_source()
     if source is not None:
         arms.append(Arm(name="human", program=RewardProgram(source)))
+    if form != "reward":
+        arms += [Arm(name="raw", program=None), Arm(name="uniform", program=None)]
     return tuple(arms)
 
 
@@ -131,7 +153,7 @@ class Trainings:
             learners = []
             for arm in missing:
                 reward = jails.enter_context(self._jailed(arm, arm.program)) if arm.program else None
-                learners += [Learner(arm=arm.name, seed=seed, reward=reward) for seed in seeds]
+                learners += [arm.learner(self.task, seed, reward) for seed in seeds]
             try:
                 results = train(
                     self.task,
@@ -178,6 +200,8 @@ class Trainings:
             weights = {f"seed{r.seed}/{name}": value for r in results for name, value in r.weights.items()}
             self._store.write_tensors(f"{arm.folder}/policy.safetensors", weights)
             self._store.write_arrays(f"{arm.folder}/trajectories.npz", _pack(results[0].episodes))
+        if results[0].decoder is not None:
+            self._store.write_tensors(f"{arm.folder}/decoder.safetensors", dict(results[0].decoder))
         self._store.write_json(f"{arm.folder}/{record}.json", _record(self.task, arm, purpose, results))
         failure = next((r.failure for r in results if r.failure), None)
         self._set_status(arm, failure)
@@ -197,6 +221,7 @@ def _record(task: TaskSpec, arm: Arm, purpose: Purpose, results: Sequence[Traini
         "fitness": summary([r.fitness for r in results]),
         "area": float(np.mean([r.area for r in results])),
         "failure": next((r.failure for r in results if r.failure), None),
+        "importance": None if results[0].importance is None else dict(results[0].importance),
         "env_steps": sum(r.env_steps for r in results),
         "evaluation_steps": sum(r.evaluation_steps for r in results),
         "seeds": [

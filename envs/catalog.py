@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from envs.episodic import SUFFIX, episodic
 from envs.errors import UserError
 from envs.families import action_of, family_of, state_of
 from envs.own_env import Inspection, inspect
@@ -26,7 +27,13 @@ def ids() -> tuple[str, ...]:
 
 
 def load(task_id: str) -> TaskSpec:
-    """The listed task of that id. Raises ``UserError`` when there is none, naming the nearest ids."""
+    """The listed task of that id, or with ``-episodic`` behind it the same with its reward withheld.
+
+    Raises ``UserError`` when there is none, naming the nearest ids.
+    """
+    plain = task_id.removesuffix(SUFFIX)
+    if plain != task_id and plain in ids():
+        return episodic(read(TASKS / f"{plain}.toml"))
     if task_id not in ids():
         near = difflib.get_close_matches(task_id.lower(), ids(), n=3, cutoff=0.5)
         hint = f"Did you mean {' or '.join(near)}?" if near else f"Tasks: {', '.join(ids())}."

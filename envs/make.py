@@ -9,13 +9,15 @@ from typing import Any
 import gymnasium
 
 from envs.blackbox import THEIRS, explained, in_words, load_module
+from envs.episodic import EpisodicReward
 from envs.errors import UserError
 from envs.task import TaskSpec
 
 
 def make_env(task: TaskSpec) -> gymnasium.Env[Any, Any]:
     """One environment of the task, with its time limit. Raises ``UserError`` where an extra is not installed."""
-    return open_env(task.env_id, extra=task.extra, max_episode_steps=task.episode_steps, **dict(task.env_kwargs))
+    env = open_env(task.env_id, extra=task.extra, max_episode_steps=task.episode_steps, **dict(task.env_kwargs))
+    return EpisodicReward(env) if task.episodic else env
 
 
 def open_env(env_id: str, *, extra: str | None = None, **kwargs: Any) -> gymnasium.Env[Any, Any]:

@@ -160,6 +160,8 @@ class TaskSpec:
     extra: str | None = None
     """The extra of ours that installs the environment (``box2d``, ``mujoco``)."""
     env_kwargs: tuple[tuple[str, Any], ...] = ()
+    episodic: bool = False
+    """Whether the reward is withheld until an episode ends, when its sum is paid (``envs.episodic``)."""
 
     @classmethod
     def from_json(cls, data: Any) -> TaskSpec:

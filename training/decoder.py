@@ -17,6 +17,7 @@ of no more than K steps is taken whole, and all three are the same there.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
@@ -26,6 +27,26 @@ from envs.episode import Array
 from training.layers import Part, initial, loaded, mlp, padded, perceptron, unpadded
 
 Method = Literal["rd", "rrd", "rrdu"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credit:
+    """How a learner's outcomes become rewards."""
+
+    method: Method | Literal["uniform"] = "rrdu"
+    """``uniform`` gives each step its share ``R / T``, as iterative relative credit refinement does (Gangwani et al.
+    2020), and needs no decoder.
+    """
+    hidden: tuple[int, ...] = (64, 64)
+    sampled: int = 64
+    """Steps of an episode that RRD and RRDu look at."""
+    rows: int = 2_048
+    """Steps that an update looks at, of as many episodes as they make."""
+    updates: int = 4
+    """Updates of the decoder after each rollout."""
+    learning_rate: float = 1e-3
+    kept_steps: int = 100_000
+    """Steps of a learner that are remembered."""
 
 
 class Sampled(NamedTuple):

@@ -36,16 +36,19 @@ class Payment:
     """For each learner, the components of its reward."""
     failures: dict[str, str]
     """Arm -> why its reward cannot be had."""
+    factors: dict[int, Array]
+    """For each learner with a ``Credit``, whose reward is still to be made, its factors by name: ``(T, N, K)``."""
 
 
 def groups(learners: Sequence[Learner]) -> tuple[Group, ...]:
-    """The learners that have a reward function, by function."""
-    functions: dict[int, RewardFunction] = {}
-    members: dict[int, list[int]] = {}
+    """The learners that have a reward function, by function, and by whether what it says is paid or decoded."""
+    functions: dict[tuple[int, bool], RewardFunction] = {}
+    members: dict[tuple[int, bool], list[int]] = {}
     for position, learner in enumerate(learners):
         if learner.reward is not None:
-            functions[id(learner.reward)] = learner.reward
-            members.setdefault(id(learner.reward), []).append(position)
+            key = id(learner.reward), learner.credit is None
+            functions[key] = learner.reward
+            members.setdefault(key, []).append(position)
     return tuple(Group(reward=functions[key], learners=tuple(members[key])) for key in functions)
 
 
@@ -81,6 +84,8 @@ def paying(
         own = _rows(transitions, slice(first, first + len(group.learners) * envs))
         paid_natively = by_learner[:, list(group.learners)].reshape(steps, -1)
         try:
+            if all(learners[p].credit is not None for p in group.learners):
+                return np.zeros_like(paid_natively), dict(group.reward(own).components)
             return _ask(group.reward, own, paid_natively, gamma, task_weight)
         except RewardFailure as failure:
             return failure
@@ -100,6 +105,7 @@ def _payment(
     reward = by_learner.transpose(1, 0, 2).astype(np.float32)
     spreads: list[dict[str, Spread]] = [{} for _ in learners]
     failures: dict[str, str] = {}
+    factors: dict[int, Array] = {}
     for group, answer in zip(sharing, asked, strict=True):
         members = list(group.learners)
         if isinstance(answer, RewardFailure):
@@ -111,7 +117,10 @@ def _payment(
             flat = _learner_first(values, envs).reshape(len(members), -1)
             for p, *spread in zip(members, flat.mean(1), flat.min(1), flat.max(1), strict=True):
                 spreads[p][name] = (float(spread[0]), float(spread[1]), float(spread[2]))
-    return Payment(reward=reward, components=tuple(spreads), failures=failures)
+        if learners[members[0]].credit is not None:
+            every = np.stack([_learner_first(named[name], envs) for name in sorted(named)], -1)
+            factors.update(zip(members, every, strict=True))
+    return Payment(reward=reward, components=tuple(spreads), failures=failures, factors=factors)
 
 
 Earned = tuple[Array, dict[str, Array]]

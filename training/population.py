@@ -20,12 +20,13 @@ from torch import Tensor
 from envs.episode import Array
 from envs.make_vector import make_vector
 from envs.task import TaskSpec
+from training.credit import Crediting, Frozen
 from training.curve import Curves, area
 from training.evaluate import architecture, evaluate, policy_weights
 from training.network import initial_network
 from training.normalizer import RewardNormalizer
 from training.observation import encoder
-from training.payment import groups, paying, rewarded_rows
+from training.payment import Payment, groups, paying, rewarded_rows
 from training.ppo import Adam, Batch, gae, update
 from training.result import Learner, OnRollout, OnStep, Point, Progress, StoppedEarly, TrainingResult
 from training.rollout import Rollout, collect
@@ -62,6 +63,7 @@ def train(
                 raise StoppedEarly(population.env_steps)
     finally:
         population.close()
+    decoders = {learner.arm: population.frozen(learner.arm) for learner in population.learners if learner.credit}
     finished = population.finished()
     evaluations = evaluate(
         task,
@@ -90,9 +92,12 @@ def train(
             },
             weights=one.weights,
             episodes=found.examples,
+            decoder=None if decoder is None else decoder.weights,
+            importance=None if decoder is None else dict(zip(one.factors, decoder.importance.tolist(), strict=True)),
             failure=one.failure,
         )
         for learner, one, found in zip(learners, finished, evaluations, strict=True)
+        for decoder in (decoders.get(learner.arm),)
     ]
 
 
@@ -103,6 +108,8 @@ class Finished:
     weights: dict[str, Array]
     curve: tuple[Point, ...]
     env_steps: int
+    factors: tuple[str, ...]
+    """Names of what its reward is made of, sorted."""
     failure: str | None
 
 
@@ -140,6 +147,7 @@ class Population:
             len(seeds), settings.envs, gamma=settings.gamma, clip=settings.reward_clip, device=device
         )
         self._curves = Curves(len(seeds), settings.envs, rollouts=self.rollouts)
+        self._crediting = Crediting(learners, envs=settings.envs, longest=task.episode_steps, device=device)
 
     @property
     def done(self) -> bool:
@@ -173,7 +181,7 @@ class Population:
             task_weight=self.task.task_weight,
         ) as earned:
             seen = self._seen(rollout)
-            payment = earned()
+            payment = self._credited(earned(), rollout)
         self._curves.take(rollout.native, rollout.ended, rollout.success, payment, rollout.entropy.cpu().numpy())
         reward = payment.reward
         if payment.failures:
@@ -183,6 +191,16 @@ class Population:
             rollout, reward = rollout.select(kept), reward[kept]
             seen = self._seen(rollout)
         self._learn(rollout, seen, reward)
+
+    def _credited(self, payment: Payment, rollout: Rollout) -> Payment:
+        """Outcomes made into rewards, for the learners that know no more."""
+        if not any(learner.credit for learner in self.learners):
+            return payment
+        native, ended = (
+            np.ascontiguousarray(each.reshape(len(each), len(self.learners), -1).transpose(1, 0, 2))
+            for each in (rollout.native, rollout.ended)
+        )
+        return replace(payment, reward=self._crediting(payment.reward, payment.factors, native, ended))
 
     def _seen(self, rollout: Rollout) -> Seen:
         """What the critic says of the rollout; needs no reward, so it is had while the jails compute."""
@@ -271,6 +289,7 @@ class Population:
         for part in (self._adam, self._encoder, self._normalizer):
             part.select(learners)
         self._curves.select(kept)
+        self._crediting.select(kept)
         self._actions = [self._actions[p] for p in kept]
         self._minibatches = [self._minibatches[p] for p in kept]
 
@@ -280,6 +299,7 @@ class Population:
             weights=policy_weights(self._network, self._encoder, p),
             curve=tuple(self._curves.points[p]),
             env_steps=self._taken * settings.envs * settings.steps,
+            factors=tuple(sorted(self._curves.points[p][-1].components)) if self._curves.points[p] else (),
             failure=failure,
         )
 
@@ -290,6 +310,10 @@ class Population:
     def weights(self, position: int) -> dict[str, Array]:
         """The policy of one learner that still trains, as it stands."""
         return policy_weights(self._network, self._encoder, position)
+
+    def frozen(self, arm: str) -> Frozen | None:
+        """The decoder that the arm's learners come to together, if they have any."""
+        return self._crediting.frozen(arm)
 
     def finished(self) -> list[Finished]:
         """Every learner, in the order they were given, as it stands."""

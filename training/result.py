@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from envs.episode import Array, Episode
+from training.decoder import Credit
 from training.reward import RewardFunction
 
 
@@ -17,6 +18,8 @@ class Learner:
     seed: int
     reward: RewardFunction | None
     """None: the arm is paid the native reward alone."""
+    credit: Credit | None = None
+    """How outcomes become rewards where nothing else is known: the components of ``reward`` are factors then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,10 @@ class TrainingResult:
     """Policy parameters by name, float32, for safetensors."""
     episodes: tuple[Episode, ...]
     """A few held-out episodes of the final policy, failed and successful where both exist."""
+    decoder: Mapping[str, Array] | None = None
+    """For an arm whose outcomes are decoded, one decoder fitted to the episodes of all its seeds, and frozen."""
+    importance: Mapping[str, float] | None = None
+    """Its factors, and by how much the outcomes are told worse without each, as a share of their variance."""
     failure: str | None = None
     """Why the arm ended early; its fitness is then what the policy had reached, and it is never selected."""
 

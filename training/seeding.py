@@ -8,7 +8,16 @@ from typing import Literal
 import numpy as np
 import torch
 
-Stream = Literal["initial weights", "actions", "minibatches", "training rows", "held-out rows", "held-out actions"]
+Stream = Literal[
+    "initial weights",
+    "actions",
+    "minibatches",
+    "training rows",
+    "held-out rows",
+    "held-out actions",
+    "decoder weights",
+    "decoder batches",
+]
 
 
 def derive(seed: int, stream: Stream, index: int = 0) -> int:

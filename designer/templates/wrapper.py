@@ -1,6 +1,7 @@
 """A designed reward as a Gymnasium wrapper. It needs numpy, gymnasium and the files beside it, nothing else.
 
-What is paid: ``task_weight * native + sum of components``, in float32, as in the training of this reward.
+What is paid: ``task_weight * native + sum of components``, in float32, as in the training of this reward; for a latent
+reward what its decoder makes of the factors, and nothing of the task's own (safetensors is needed then).
 The component ``potential`` is ``gamma * Phi(s') - Phi(s)`` with ``Phi(s') = 0`` if and only if the episode
 terminated (Ng, Harada, Russell 1999). Constructing the wrapper runs ``reward.py`` and ``state.py`` with all
 the rights of this process: read both first.
@@ -46,13 +47,19 @@ class _CheckedSource(importlib.abc.SourceLoader):
         return compile(self._source.decode("utf-8"), self._path, "exec", dont_inherit=True)
 
 
+def _checked(path: Path, sha256: str) -> bytes:
+    """The file's bytes; ValueError if it was changed."""
+    content = path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise ValueError(f"{path} was changed: its sha256 is {found}, manifest.json says {sha256}")
+    return content
+
+
 def _load(folder: Path, name: str, sha256: str) -> ModuleType:
     """The file as a module named by its hash, ``sys.path`` left alone; ValueError if it was changed."""
     path = folder / name
-    source = path.read_bytes()
-    found = hashlib.sha256(source).hexdigest()
-    if found != sha256:
-        raise ValueError(f"{path} was changed: its sha256 is {found}, manifest.json says {sha256}")
+    source = _checked(path, sha256)
     spec = importlib.util.spec_from_loader(f"_designed_{sha256[:16]}", _CheckedSource(path, source))
     if spec is None or spec.loader is None:
         raise ImportError(f"cannot load {path}")
@@ -74,11 +81,29 @@ def _finite(value: Any, name: str) -> np.float32:
     return number
 
 
+class _Decoder:
+    """Makes a reward of a step's factors: a perceptron with ReLU on normalised factors, in units of its scale."""
+
+    def __init__(self, tensors: Mapping[str, Array]) -> None:
+        self._mean, self._deviation = tensors["factors.mean"], tensors["factors.deviation"]
+        self._scale = tensors["scale"][0]
+        count = sum(name.endswith(".weight") for name in tensors)
+        self._layers = [(tensors[f"decoder.{i}.weight"], tensors[f"decoder.{i}.bias"]) for i in range(count)]
+
+    def __call__(self, factors: Array) -> np.float32:
+        """The reward of ``(F,)`` float32 factors, in the order of their names."""
+        values = np.clip((factors - self._mean) / self._deviation, -10.0, 10.0)
+        for i, (weight, bias) in enumerate(self._layers):
+            values = (np.maximum(values, 0.0) if i else values) @ weight + bias
+        return np.float32(values[0] * self._scale)
+
+
 class DesignedReward(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.RecordConstructorArgs):
     """Pays the designed reward; put it around the environment before any wrapper that changes observations.
 
     ``info["reward_components"]`` holds the parts of each step's reward by name, ``info["task_reward"]``
-    what the environment itself paid. The state is read at reset and after each step, before any autoreset.
+    what the environment itself paid, and for a latent reward ``info["reward_factors"]`` what its decoder read.
+    The state is read at reset and after each step, before any autoreset.
     """
 
     def __init__(self, env: gymnasium.Env[Any, Any], path: str | None = None) -> None:
@@ -96,6 +121,14 @@ class DesignedReward(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.Reco
         self._program = _load(folder, "reward.py", files["reward.py"])
         self._gamma = np.float32(manifest["gamma"])
         self._task_weight = np.float32(manifest["task_weight"])
+        self._decoder: _Decoder | None = None
+        if manifest["form"] == "latent":
+            from safetensors.numpy import load
+
+            name = "decoder.safetensors"
+            self._decoder = _Decoder(load(_checked(folder / name, files[name])))
+            self._task_weight = np.float32(0)
+        self._entry = getattr(self._program, manifest["entry_point"])
         self._fields: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {
             name: (np.dtype(field["x-dtype"]), tuple(field["x-shape"][1:]))
             for name, field in manifest["state_schema"]["properties"].items()
@@ -116,6 +149,9 @@ class DesignedReward(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.Reco
         next_state = self._read(observation, info)
         parts = self._parts(self._batch_of_one(action), next_state, bool(terminated))
         self._state = next_state
+        if self._decoder is not None:
+            info["reward_factors"] = {name: float(part) for name, part in parts.items()}
+            parts = {"decoded": self._decoder(np.array([parts[name] for name in sorted(parts)], dtype=np.float32))}
         reward = self._task_weight * np.float32(native)
         for part in parts.values():
             reward = reward + part
@@ -128,11 +164,11 @@ class DesignedReward(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.Reco
         arguments: list[Any] = [_copies(self._state), action, _copies(next_state)]
         with np.errstate(all="ignore"):
             if self.manifest["has_memory"]:
-                answer, self._memory = self._program.compute_reward(*arguments, self._memory)
+                answer, self._memory = self._entry(*arguments, self._memory)
             else:
-                answer = self._program.compute_reward(*arguments)
+                answer = self._entry(*arguments)
             parts = {str(name): _finite(value, str(name)) for name, value in answer.items()}
-            if self.manifest["has_potential"]:
+            if self.manifest["has_potential"] and self._decoder is None:
                 before = _finite(self._program.potential(_copies(self._state)), "potential")
                 after = _finite(self._program.potential(_copies(next_state)), "potential")
                 parts["potential"] = self._gamma * (np.float32(0) if terminated else after) - before

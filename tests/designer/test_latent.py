@@ -1,0 +1,130 @@
+"""Latent rewards through the loop: written, decoded, measured, and handed on with their decoder."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from designer.exits import DONE, REFUSED
+from designer.main import run
+from designer.store import RunStore
+from envs import catalog
+from envs.make import make_env
+from training.decoder import load_decoder
+
+SMALL = ["--seeds", "1", "--confirm-seeds", "5", "--sandbox", "embedded", "--device", "cpu"]
+
+
+def design(root: Path, task: str, *options: str) -> RunStore:
+    assert run(["design", task, "--model", "offline", "--run-dir", str(root), *SMALL, *options]) in (DONE, REFUSED)
+    return RunStore.open(root)
+
+
+@pytest.fixture(scope="module")
+def latent_run(tmp_path_factory: pytest.TempPathFactory) -> RunStore:
+    root = tmp_path_factory.mktemp("latent") / "run"
+    return design(
+        root, "cartpole-episodic", "--form", "latent", "--iterations", "2", "--candidates", "2", "--env-steps", "4096"
+    )
+
+
+def test_a_run_designs_latent_rewards_beside_their_controls(latent_run: RunStore) -> None:
+    card = latent_run.read_json("scorecard.json") or {}
+    assert set(card["controls"]) == {"native", "raw", "uniform"}
+    assert len(card["candidates"]) == 4 and {c["status"] for c in card["candidates"]} == {"trained"}
+    for each in card["candidates"]:
+        assert "def compute_latent" in latent_run.program(each["id"]).source
+        record = latent_run.read_json(f"candidates/{each['id']}/training.json") or {}
+        assert len(record["importance"]) >= 2
+        assert set(record["importance"]) == set(record["seeds"][0]["curve"][-1]["components"])
+    assert run(["show", str(latent_run.root)]) == DONE
+    assert run(["show", str(latent_run.root), card["candidates"][0]["id"]]) == DONE
+    assert (latent_run.root / "report.html").is_file()
+
+
+def test_the_next_design_is_told_what_each_factor_was_worth(latent_run: RunStore) -> None:
+    asked = [json.loads(path.read_text())["request"] for path in (latent_run.root / "llm").glob("*.json")]
+    later = [r for r in asked if r["slot"]["role"] == "designer" and r["slot"]["iteration"] == 1]
+    assert later and all('"importance": {' in r["messages"][1]["content"] for r in later)
+    assert all("compute_latent" in r["messages"][0]["content"] for r in later)
+
+
+def test_the_bundle_pays_what_the_decoder_says(latent_run: RunStore, tmp_path: Path) -> None:
+    candidate = latent_run.candidate_ids()[0]
+    bundle = tmp_path / "bundle"
+    assert run(["export", str(latent_run.root), "--candidate", candidate, "-o", str(bundle)]) == DONE
+    spec = importlib.util.spec_from_file_location("latent_bundle", bundle / "wrapper.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    env: Any = module.DesignedReward(make_env(catalog.load("cartpole-episodic")))
+    env.reset(seed=3)
+    told, paid = [], []
+    for step in range(12):
+        _, reward, terminated, truncated, info = env.step(step % 2)
+        told.append([info["reward_factors"][name] for name in sorted(info["reward_factors"])])
+        paid.append(reward)
+        assert info["reward_components"] == {"decoded": reward}
+        if terminated or truncated:
+            env.reset()
+    kept = load_file(bundle / "decoder.safetensors")
+    factors = len(kept["factors.mean"])
+    rows = np.zeros((16 * -(-factors // 16), kept["decoder.0.weight"].shape[1]), np.float32)
+    rows[:factors] = kept["decoder.0.weight"]
+    decoder = load_decoder(factors, (64, 64), [{**kept, "decoder.0.weight": rows}], "cpu")
+    normal = np.clip((np.array(told, np.float32) - kept["factors.mean"]) / kept["factors.deviation"], -10, 10)
+    expected = decoder(torch.from_numpy(normal)[None])[0].detach().numpy() * kept["scale"][0]
+    np.testing.assert_allclose(paid, expected, rtol=1e-4, atol=1e-6)
+    assert np.std(paid) > 0
+
+
+def test_a_bundle_whose_decoder_was_changed_is_refused(latent_run: RunStore, tmp_path: Path) -> None:
+    candidate, bundle = latent_run.candidate_ids()[0], tmp_path / "bundle"
+    assert run(["export", str(latent_run.root), "--candidate", candidate, "-o", str(bundle)]) == DONE
+    with (bundle / "decoder.safetensors").open("ab") as file:
+        file.write(b"x")
+    spec = importlib.util.spec_from_file_location("changed_bundle", bundle / "wrapper.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with pytest.raises(ValueError, match=r"decoder\.safetensors was changed"):
+        module.DesignedReward(make_env(catalog.load("cartpole-episodic")))
+
+
+def test_both_forms_compete_on_one_budget(tmp_path: Path) -> None:
+    store = design(
+        tmp_path / "run",
+        "doorkey-5x5",
+        "--form",
+        "auto",
+        "--iterations",
+        "1",
+        "--candidates",
+        "4",
+        "--env-steps",
+        "2048",
+    )
+    forms = [(store.candidate(c) or {})["form"] for c in store.candidate_ids()]
+    assert forms.count("reward") == forms.count("latent") == 2
+    assert set((store.read_json("scorecard.json") or {})["controls"]) == {"native", "human", "raw", "uniform"}
+
+
+def test_a_latent_file_is_trained_beside_its_controls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "reward.py"
+    file.write_text(
+        "import numpy as np\n\n\ndef compute_latent(state, action, next_state):\n"
+        '    return {"angle": np.abs(next_state["pole_angle"]), "push": (action == 1).astype(np.float32)}\n'
+    )
+    options = ["--task", "cartpole-episodic", "--env-steps", "2048", "--seeds", "1", "--sandbox", "embedded", "--json"]
+    assert run(["train", str(file), "--form", "latent", *options]) == DONE
+    told = json.loads(capsys.readouterr().out)
+    assert set(told["controls"]) == {"native", "raw", "uniform"}
+    file.write_text(file.read_text().replace('"angle": np.abs(next_state["pole_angle"]), ', ""))
+    assert run(["train", str(file), "--form", "latent", *options]) == REFUSED
