@@ -39,16 +39,21 @@ class Frozen(NamedTuple):
 
 
 class Episodes:
-    """What ``P`` learners did last, ``N`` environments each, and which of it are completed episodes."""
+    """What ``P`` learners did last in ``N`` rows each, and which of it are completed episodes.
 
-    def __init__(self, population: int, envs: int, factors: int, slots: int, device: str) -> None:
+    Rows that lie side by side may be the agents of one environment: their outcome is their team's, and an episode's
+    steps are those of all of them, ``T`` times the number of agents.
+    """
+
+    def __init__(self, population: int, rows: int, factors: int, slots: int, device: str, *, agents: int = 1) -> None:
         """``slots``: steps of an environment that are remembered."""
-        self._ring = torch.zeros((population, slots, envs, factors), device=device)
+        self._ring = torch.zeros((population, slots, rows, factors), device=device)
+        self._agents = agents
         self._now = 0
-        self._began = np.zeros((population, envs), dtype=np.int64)
-        self._sum = np.zeros((population, envs))
+        self._began = np.zeros((population, rows // agents), dtype=np.int64)
+        self._sum = np.zeros((population, rows // agents))
         self._done: list[Array] = [np.zeros((0, 4)) for _ in range(population)]
-        """For each learner ``(E, 4)``: environment, first step, length, outcome."""
+        """For each learner ``(E, 4)``: environment, first step, length (of all agents together), outcome."""
         self._latest = self._done
         """Those of them that the last rollout completed."""
 
@@ -56,6 +61,8 @@ class Episodes:
         """A rollout: ``(P, T, N, F)`` factors, ``(P, T, N)`` rewards and whether an episode ended."""
         population, steps, _ = native.shape
         slots = self._ring.shape[1]
+        native = native.reshape(population, steps, -1, self._agents).sum(3)
+        ended = ended[:, :, :: self._agents]
         place = torch.arange(self._now, self._now + steps, device=factors.device) % slots
         self._ring.index_copy_(1, place, factors)
         found: list[list[Array]] = [[] for _ in range(population)]
@@ -63,7 +70,7 @@ class Episodes:
             self._sum += native[:, t]
             for p in np.flatnonzero(ended[:, t].any(1)).tolist():
                 env = np.flatnonzero(ended[p, t])
-                length = self._now + t + 1 - self._began[p, env]
+                length = (self._now + t + 1 - self._began[p, env]) * self._agents
                 found[p].append(np.stack([env, self._began[p, env], length, self._sum[p, env]], 1))
                 self._began[p, env], self._sum[p, env] = self._now + t + 1, 0.0
         self._now += steps
@@ -81,13 +88,15 @@ class Episodes:
 
         A step of an open episode gets the mean share of the remembered ones.
         """
-        population, _, envs, _ = self._ring.shape
-        shares = np.zeros((population, steps, envs), dtype=np.float32)
+        population, _, rows, _ = self._ring.shape
+        agents = self._agents
+        shares = np.zeros((population, steps, rows), dtype=np.float32)
         for p, (latest, done) in enumerate(zip(self._latest, self._done, strict=True)):
             shares[p] = float((done[:, 3] / done[:, 2]).mean()) if len(done) else 0.0
             for env, first, length, outcome in latest:
                 begin = int(first) - (self._now - steps)
-                shares[p, max(0, begin) : begin + int(length), int(env)] = outcome / length
+                own = slice(int(env) * agents, (int(env) + 1) * agents)
+                shares[p, max(0, begin) : begin + int(length) // agents, own] = outcome / length
         return shares
 
     def sample(self, episodes: int, most: int, generators: Sequence[torch.Generator]) -> Sampled:
@@ -95,7 +104,8 @@ class Episodes:
 
         Learners that have completed none get zeros.
         """
-        population, slots, envs, factors = self._ring.shape
+        population, slots, rows, factors = self._ring.shape
+        agents = self._agents
         flat, taken, numbers = [], [], []
         for done, rng in zip(self._done, generators, strict=True):
             if not len(done):
@@ -103,22 +113,24 @@ class Episodes:
             chosen = torch.from_numpy(done)[torch.randint(len(done), (episodes,), generator=rng)]
             env, first, length = chosen[:, :3].long().unbind(1)
             steps, there = draw_steps(length, most, rng)
-            flat.append((first[:, None] + steps) % slots * envs + env[:, None])
+            time = (first[:, None] + steps // agents) % slots
+            flat.append(time * rows + env[:, None] * agents + steps % agents)
             taken.append(there)
             numbers.append(chosen[:, 2:].float())
         device = self._ring.device
-        index = torch.stack(flat).to(device) + torch.arange(population, device=device)[:, None, None] * (slots * envs)
+        index = torch.stack(flat).to(device) + torch.arange(population, device=device)[:, None, None] * (slots * rows)
         inputs = self._ring.view(-1, factors).index_select(0, index.view(-1)).view(population, episodes, most, factors)
         length, outcome = torch.stack(numbers).to(device).unbind(2)
         return Sampled(inputs, torch.stack(taken).to(device), length, outcome)
 
     def pooled(self, learners: Sequence[int]) -> Episodes:
         """What these learners remember, as one learner's with all their environments."""
-        _, slots, envs, factors = self._ring.shape
-        one = Episodes(1, envs * len(learners), factors, slots, str(self._ring.device))
+        _, slots, rows, factors = self._ring.shape
+        every = rows * len(learners)
+        one = Episodes(1, every, factors, slots, str(self._ring.device), agents=self._agents)
         one._ring = self._ring[list(learners)].transpose(0, 1).reshape(1, slots, -1, factors)
         one._now = self._now
-        offset = np.array([[envs, 0, 0, 0]])
+        offset = np.array([[rows // self._agents, 0, 0, 0]])
         one._done = [np.concatenate([self._done[p] + offset * i for i, p in enumerate(learners)])]
         return one
 
@@ -139,14 +151,25 @@ class Episodes:
 class CreditPool:
     """Learners with the same settings and as many factors, up to padding; none feels the others."""
 
-    def __init__(self, credit: Credit, factors: int, seeds: Sequence[int], *, envs: int, longest: int, device: str):
-        """``longest``: steps of an episode at most."""
+    def __init__(
+        self,
+        credit: Credit,
+        factors: int,
+        seeds: Sequence[int],
+        *,
+        rows: int,
+        longest: int,
+        device: str,
+        agents: int = 1,
+    ) -> None:
+        """``longest``: steps of an episode at most; ``agents`` of one environment lie side by side in ``rows``."""
         self._credit, self.factors = credit, factors
-        self._longest, self._device = longest, device
+        self._longest, self._agents, self._device = longest, agents, device
         # An episode must fit while the next one is under way.
-        slots = max(credit.kept_steps // envs, 2 * longest + 1)
-        self._episodes = Episodes(len(seeds), envs, factors, slots, device)
-        self._most = longest if credit.method == "rd" else min(credit.sampled, longest)
+        slots = max(credit.kept_steps // rows, 2 * longest + 1)
+        self._episodes = Episodes(len(seeds), rows, factors, slots, device, agents=agents)
+        every = longest * agents
+        self._most = every if credit.method == "rd" else min(credit.sampled, every)
         self._moments = RunningMoments(len(seeds), factors, device)
         self._draws = [generator(seed, "decoder batches") for seed in seeds]
         weights = [generator(seed, "decoder weights") for seed in seeds]
@@ -197,7 +220,10 @@ class CreditPool:
         """
         if self._credit.method == "uniform":
             return None
-        pool = CreditPool(self._credit, self.factors, [0], envs=1, longest=self._longest, device=self._device)
+        pool = CreditPool(
+            self._credit, self.factors, [0], rows=self._agents, longest=self._longest, device=self._device,
+            agents=self._agents,
+        )  # fmt: skip
         pool._episodes = self._episodes.pooled(learners)
         if not len(pool._episodes.outcomes(0)[0]):
             return None
@@ -222,7 +248,7 @@ class CreditPool:
 
         A factor is taken away by exchanging its values among the steps (Breiman 2001).
         """
-        batch = self._episodes.sample(IMPORTANCE_EPISODES, self._longest, self._draws)
+        batch = self._episodes.sample(IMPORTANCE_EPISODES, self._longest * self._agents, self._draws)
         wanted = batch.outcome / batch.length / scale[:, None]
         taken = batch.taken.flatten(1)
 
@@ -279,9 +305,9 @@ class RawInputs:
 class Crediting:
     """Pays the learners of a population that have a ``Credit``, each from its own decoder."""
 
-    def __init__(self, learners: Sequence[Learner], *, envs: int, longest: int, device: str) -> None:
+    def __init__(self, learners: Sequence[Learner], *, rows: int, longest: int, device: str, agents: int = 1) -> None:
         self._learners = list(learners)
-        self._envs, self._longest, self._device = envs, longest, device
+        self._rows, self._longest, self._device, self._agents = rows, longest, device, agents
         self._pools: list[tuple[list[int], CreditPool]] | None = None
         """Positions of a pool's learners, ascending; None before the first rollout tells how many factors there are."""
 
@@ -334,7 +360,8 @@ class Crediting:
                     credit,
                     width,
                     [self._learners[p].seed for p in members],
-                    envs=self._envs,
+                    rows=self._rows,
+                    agents=self._agents,
                     longest=self._longest,
                     device=self._device,
                 ),

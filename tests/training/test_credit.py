@@ -36,7 +36,7 @@ def rollouts(seed: int, count: int, *, steps: int = 40, envs: int = 4, longest: 
 
 
 def pool(credit: Credit, seeds: list[int]) -> CreditPool:
-    return CreditPool(credit, 3, seeds, envs=4, longest=30, device="cpu")
+    return CreditPool(credit, 3, seeds, rows=4, longest=30, device="cpu")
 
 
 @pytest.mark.parametrize("method", ["rd", "rrd", "rrdu"])
@@ -77,6 +77,27 @@ def test_samples_are_steps_of_the_episode_that_the_outcome_is_of():
             summed = (batch.inputs @ torch.from_numpy(WORTH) * batch.taken).sum(2)
             torch.testing.assert_close(summed, batch.outcome, atol=1e-4, rtol=1e-4)
             assert torch.equal(batch.taken.sum(2).float(), batch.length)
+
+
+def test_agents_of_a_team_share_an_outcome_and_a_decoder():
+    """Rows 0 and 1 are one team, 2 and 3 another: what an agent's steps were worth is told apart all the same."""
+    credit = Credit(method="rd", hidden=(), rows=1_200, learning_rate=0.02, updates=8)
+    paying = CreditPool(credit, 3, [0], rows=4, longest=30, device="cpu", agents=2)
+    rng, left, total = np.random.default_rng(0), 20, np.zeros(2)
+    for _ in range(60):
+        factors = rng.normal(size=(40, 4, 3)).astype(np.float32)
+        factors[:, ::2, 0] += 1.0  # the first of each team does better
+        native, ended = np.zeros((40, 4)), np.zeros((40, 4), dtype=bool)
+        for t in range(40):
+            total += (factors[t] @ WORTH).reshape(2, 2).sum(1)
+            left -= 1
+            if left == 0:
+                native[t], ended[t] = np.repeat(total / 2, 2), True
+                total[:], left = 0.0, int(rng.integers(5, 31))
+        paid = paying(torch.from_numpy(factors)[None], native[None], ended[None])[0].numpy()
+    true = factors @ WORTH
+    assert np.corrcoef(paid.ravel(), true.ravel())[0, 1] > 0.98
+    assert paid[:, ::2].mean() - paid[:, 1::2].mean() > 0.5
 
 
 def test_before_the_first_episode_ends_nothing_is_paid():
@@ -164,7 +185,7 @@ def test_settings_or_numbers_of_factors_that_differ_make_pools_of_their_own():
         Learner(arm="c", seed=1, reward=None, credit=Credit(method="rd")),
         Learner(arm="d", seed=1, reward=None),
     ]
-    crediting = Crediting(learners, envs=4, longest=30, device="cpu")
+    crediting = Crediting(learners, rows=4, longest=30, device="cpu")
     reward = np.full((4, 40, 4), 7.0, dtype=np.float32)
     factors, native, ended = next(rollouts(0, 1))
     told = dict.fromkeys(range(3), factors)
