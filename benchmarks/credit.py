@@ -1,0 +1,175 @@
+"""What a latent reward is worth where only outcomes are known, beside decoders on raw inputs and other controls.
+
+    python -m benchmarks.credit                      train what is missing, then print the table
+    python -m benchmarks.credit --write              and put it into docs/performance.md
+    python -m benchmarks.credit --tasks reacher-episodic --arms raw-rd uniform
+
+Every arm has the same five seeds, the task's own settings and the same budget. What is done lies in
+``results/credit/<task>/<arm>.json`` and is not done again; Ctrl-C loses the arm under way. The programs lie in
+``results/latents.json`` with who wrote them, when and at what cost.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+
+from benchmarks.machine import commit, machine
+from benchmarks.page import put
+
+RESULTS = Path(__file__).resolve().parent / "results"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
+BUDGETS = {
+    "halfcheetah-episodic": 300_000,
+    "reacher-episodic": 300_000,
+    "doorkey-6x6-episodic": 200_000,
+    "lavagap-s7-episodic": 200_000,
+    "simple-spread-episodic": 300_000,
+}
+"""Env steps of a learner by task."""
+LATENTS = ("hand", "one-shot", "loop")
+ARMS = ("dense", "uniform", "raw-rd", "raw-rrd", "raw-rrdu", *LATENTS)
+SEEDS = (0, 1, 2, 3, 4)
+METHOD = "rrdu"
+"""What latent programs are decoded by, and so the raw arm that they are held against."""
+
+
+def programs() -> dict[str, dict[str, Any]]:
+    """Task -> kind -> ``{"source", "by", ...}``."""
+    kept: dict[str, dict[str, Any]] = json.loads((RESULTS / "latents.json").read_text(encoding="utf-8"))
+    return kept
+
+
+def train_arm(task_id: str, arm: str, seeds: Sequence[int]) -> dict[str, Any]:
+    """All seeds of an arm at once: curves ``[[env steps, return], ...]``, areas, fitness."""
+    import torch
+
+    from designer.jailed import JailedReward
+    from envs import catalog
+    from sandbox.embedded import EmbeddedSandbox
+    from sandbox.program import RewardProgram
+    from training.credit import RawInputs
+    from training.decoder import Credit
+    from training.population import train
+    from training.result import Learner
+
+    torch.set_num_threads(1)
+    task = catalog.load(task_id)
+    if arm == "dense":
+        task = replace(task, episodic=False)
+    with ExitStack() as jails:
+        reward: Any = None
+        credit: Credit | None = None
+        if arm in LATENTS:
+            program = RewardProgram(programs()[task_id][arm]["source"], "latent")
+            reward = jails.enter_context(JailedReward(EmbeddedSandbox(), program))
+            credit = Credit(method=METHOD)
+        elif arm.startswith("raw-"):
+            reward, credit = RawInputs(task.action), Credit(method=arm.removeprefix("raw-"))  # type: ignore[arg-type]
+        elif arm == "uniform":
+            credit = Credit(method="uniform")
+        learners = [Learner(arm=arm, seed=seed, reward=reward, credit=credit) for seed in seeds]
+        began = time.perf_counter()
+        found = train(task, learners, env_steps=BUDGETS[task_id], evaluation_episodes=50)
+    measure = "success" if task.fitness.kind == "success_rate" else "task_return"
+    return {
+        "commit": commit(),
+        "seconds": round(time.perf_counter() - began, 1),
+        "seeds": list(seeds),
+        "fitness": [each.fitness for each in found],
+        "area": [each.area for each in found],
+        "curves": [[[p.env_steps, getattr(p, measure)] for p in each.curve] for each in found],
+        "importance": dict(found[0].importance) if found[0].importance and arm in LATENTS else None,
+    }
+
+
+def measured(tasks: Sequence[str], arms: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Every arm that has a result, after training those that lack one. Latent arms without a program are left out."""
+    found: dict[str, dict[str, Any]] = {}
+    known = programs()
+    for task in tasks:
+        for arm in arms:
+            path = RESULTS / "credit" / task / f"{arm}.json"
+            if not path.exists():
+                if arm in LATENTS and arm not in known.get(task, {}):
+                    continue
+                print(f"{task} {arm} ...", file=sys.stderr, flush=True)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(json.dumps(train_arm(task, arm, SEEDS)) + "\n", encoding="utf-8")
+            found.setdefault(task, {})[arm] = json.loads(path.read_text(encoding="utf-8"))
+            told = found[task][arm]
+            print(f"{task} {arm}: {np.mean(told['fitness']):.3g} in {told['seconds']:.0f} s", file=sys.stderr)
+    return found
+
+
+def gain(found: Mapping[str, Mapping[str, Any]], arm: str, control: str) -> tuple[float, float, float] | None:
+    """Mean over tasks of the paired difference in area, with its 95 % interval; None where a task lacks an arm.
+
+    Areas are scaled to 0 and 1 at the worst and best arm's mean of a task. Seeds are drawn anew within each task
+    (stratified bootstrap, Agarwal et al. 2021).
+    """
+    rng, drawn = np.random.default_rng(0), []
+    for arms in found.values():
+        if arm not in arms or control not in arms:
+            return None
+        means = [np.mean(each["area"]) for each in arms.values()]
+        width = max(means) - min(means) or 1.0
+        pairs = (np.array(arms[arm]["area"]) - np.array(arms[control]["area"])) / width
+        drawn.append(pairs[rng.integers(0, len(pairs), (10_000, len(pairs)))].mean(1))
+    every = np.mean(drawn, axis=0)
+    low, high = np.quantile(every, [0.025, 0.975])
+    return float(every.mean()), float(low), float(high)
+
+
+def table(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """The figures as Markdown."""
+    from training.statistics import summary
+
+    def told(values: Sequence[float]) -> str:
+        one = summary(values)
+        return f"{one['iqm']:.3g} [{one['low']:.3g}, {one['high']:.3g}]"
+
+    lines = [
+        f"{machine()}, commit {commit()}. `python -m benchmarks.credit --write`",
+        "",
+        "| task, env steps | arm | fitness at the end, IQM | mean of the curve, IQM |",
+        "|---|---|---|---|",
+    ]
+    for task, arms in found.items():
+        lines += [
+            f"| {task}, {BUDGETS[task]:,} | {arm} | {told(each['fitness'])} | {told(each['area'])} |"
+            for arm, each in arms.items()
+        ]
+    for arm in LATENTS:
+        difference = gain(found, arm, f"raw-{METHOD}")
+        if difference is not None:
+            mean, low, high = difference
+            lines.append(f"| all, scaled | {arm} less raw-{METHOD} | | {mean:.3f} [{low:.3f}, {high:.3f}] |")
+    return "\n".join(lines)
+
+
+def main(tasks: tuple[str, ...] = tuple(BUDGETS), arms: tuple[str, ...] = ARMS, write: bool = False) -> None:
+    """Train what is missing, and print.
+
+    Args:
+        tasks: Task ids.
+        arms: Arms.
+        write: Keep the table.
+    """
+    found = measured(tasks, arms)
+    print(table(found))
+    if write:
+        put(PAGE, "benchmarks.credit", table(found))
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
