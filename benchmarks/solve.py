@@ -107,7 +107,7 @@ def sb3(task: Any, seeds: list[int], program: str | None, cap: int) -> list[dict
     """One training after another, with the task's own settings."""
     import torch
     from stable_baselines3.common.callbacks import BaseCallback
-    from stable_baselines3.common.vec_env import DummyVecEnv
+    from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
     from benchmarks.sb3 import flat, flat_view, ppo
     from envs.grid.cells import drawn
@@ -135,7 +135,10 @@ def sb3(task: Any, seeds: list[int], program: str | None, cap: int) -> list[dict
     found = []
     for seed in seeds:
         paid = partial(flat_view, task.env_id, paid=task if program else None)
-        model = ppo(task, DummyVecEnv([partial(paid, seed=1000 * seed + i) for i in range(ENVS)]), seed)
+        envs = DummyVecEnv([partial(paid, seed=1000 * seed + i) for i in range(ENVS)])
+        # Rewards are scaled as ours are: without that a potential's sizes are not those that its settings fit.
+        scaled = VecNormalize(envs, norm_obs=False, gamma=task.ppo.gamma, clip_reward=task.ppo.reward_clip)
+        model = ppo(task, scaled, seed)
         watch = UntilSolved(seed)
         model.learn(cap, callback=watch)
         steps = model.num_timesteps if watch.solved else cap
