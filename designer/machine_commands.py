@@ -67,6 +67,7 @@ def tasks(as_json: AsJson = False) -> int:
 
     print_view(wide_console(), table)
     print_line('Any other Gymnasium environment: rewardsmith design "what is wanted" --env ENV_ID')
+    print_line("Any of these with its reward withheld until an episode ends: -episodic behind its id")
     return DONE
 
 

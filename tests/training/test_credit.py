@@ -9,9 +9,10 @@ import torch
 from envs.catalog import load
 from envs.episode import Transitions
 from envs.task import Action, PPOSettings
-from training.credit import Crediting, CreditPool, Episodes, RawInputs
+from training.credit import Crediting, CreditPool, RawInputs
 from training.decoder import Credit
 from training.population import Population
+from training.remembered import Episodes
 from training.result import Learner
 from training.reward import RewardAnswer, RewardFailure
 
