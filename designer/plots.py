@@ -25,8 +25,14 @@ with chdir(Path(__file__).parent):
 
 SEEDS_FOR_QUARTILES = 5
 """With fewer seeds than this a band spans all of them."""
-COLORS = {"designed": "#1f5fa8", "native": "#667085", "human": "#b45f1d"}
-_DASHES = {"designed": "-", "native": (0, (5, 2)), "human": (0, (2, 1.4))}
+COLORS = {"designed": "#1f5fa8", "native": "#667085", "human": "#b45f1d", "raw": "#2f7d5b", "uniform": "#8a4f9e"}
+_DASHES = {
+    "designed": "-",
+    "native": (0, (5, 2)),
+    "human": (0, (2, 1.4)),
+    "raw": (0, (7, 2, 1.5, 2)),
+    "uniform": (0, (1, 1)),
+}
 _INK, _FAINT = "#475467", "#e4e7ec"
 _STYLE: Any = {
     "axes.edgecolor": "#98a2b3",
@@ -55,7 +61,7 @@ class Trained:
 
     label: str
     look: str
-    """``designed``, ``native`` or ``human``: picks color and dashes."""
+    """``designed``, or the control's name: picks color and dashes."""
     record: Json
     """As ``training.json`` or ``confirmation.json`` holds it."""
 

@@ -25,8 +25,8 @@ from designer.plots import Trained, course, curve_of, final_fitness, has_curve, 
 from designer.scorecard import difference
 from designer.settings import DesignSettings
 from designer.store import Json, RunStore
-from designer.trainings import unpack
-from designer.views import fitness_text
+from designer.trainings import CONTROLS, unpack
+from designer.views import fitness_text, importance_lines
 from envs.task import TaskSpec
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -105,7 +105,7 @@ def _started(store: RunStore) -> str | None:
 
 
 def _record(store: RunStore, arm: str, name: str) -> Json | None:
-    folder = "controls" if arm in ("native", "human") else "candidates"
+    folder = "controls" if arm in CONTROLS else "candidates"
     found: Json | None = store.read_json(f"{folder}/{arm}/{name}.json")
     return found
 
@@ -121,7 +121,7 @@ def _featured(store: RunStore, card: Json) -> tuple[str | None, bool]:
 def _arms(store: RunStore, featured: str | None, confirmed: bool) -> list[Trained]:
     """The featured candidate and the controls, all on the same seeds; controls alone without a candidate."""
     name = "confirmation" if confirmed else "training"
-    looks = [(featured, "designed"), ("native", "native"), ("human", "human")]
+    looks = [(featured, "designed"), *((control, control) for control in CONTROLS)]
     found = [(arm, look, _record(store, arm, name)) for arm, look in looks if arm]
     return [Trained(label=look, look=look, record=record) for _, look, record in found if record]
 
@@ -131,7 +131,7 @@ def _gains(store: RunStore, confirmed: bool) -> dict[str, Json]:
     name = "confirmation" if confirmed else "training"
     native = _record(store, "native", name)
     gains = {}
-    for arm in ("human", *store.candidate_ids()):
+    for arm in (*CONTROLS[1:], *store.candidate_ids()):
         record = _record(store, arm, name)
         if record and native and record["failure"] is None and _shared(record, native):
             gains[arm] = difference(record, native)
@@ -212,6 +212,7 @@ def _candidate(store: RunStore, task: TaskSpec, candidate: str) -> Json:
         "verification": _record(store, candidate, "verification"),
         "critique": _record(store, candidate, "critique"),
         "analysis": analysis,
+        "importance": importance_lines(_record(store, candidate, "training") or {}),
         "episodes": _episodes(store, task, candidate, analysis),
     }
 

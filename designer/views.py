@@ -178,7 +178,18 @@ def _training(record: Json) -> RenderableType:
             lines.append(f"{name:>12}  {own_scale(values)}  {values[0]} -> {values[-1]}")
     for name, told in component_course(record).items():
         lines.append(f"{name:>12}  {own_scale(told['course'])}  mean {told['end_mean']} at the end")
+    lines += importance_lines(record)
     return Text("\n".join(lines))
+
+
+def importance_lines(record: Json) -> list[str]:
+    """What each factor of a latent reward counts for, the most telling first; nothing for an explicit reward."""
+    found = record.get("importance") or {}
+    if not found:
+        return []
+    told = [f"  {name}: {share:.1%}" for name, share in sorted(found.items(), key=lambda one: -one[1])]
+    head = "importance: how much worse the outcomes are told with a factor's values shuffled, of their variance"
+    return [head, *told]
 
 
 def diff_view(store: RunStore, first: str, second: str) -> RenderableType:
