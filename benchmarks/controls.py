@@ -51,6 +51,9 @@ DEADLINE = 60.0
 PACKAGES = {"grid": "minigrid", "box2d": "box2d", "mujoco": "mujoco"}
 
 
+USUAL = {"episodic": False, "agents": 1}
+
+
 def settings_hash(task: TaskSpec) -> str:
     """First 16 hex digits of SHA-256 over all that a control's training depends on.
 
@@ -60,6 +63,8 @@ def settings_hash(task: TaskSpec) -> str:
     facts = asdict(task)
     for words in ("description", "state", "action", "extra", "budget", "human"):
         del facts[words]
+    # Said of few tasks: what is as usual is as if it could not be said.
+    facts = {name: value for name, value in facts.items() if value != USUAL.get(name)}
     facts["state"] = [(f.name, f.dtype, f.shape) for f in task.state]
     facts["action"] = (task.action.kind, task.action.size, task.action.low, task.action.high)
     facts["human"] = task.human_source()

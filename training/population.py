@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from envs.episode import Array
-from envs.make_vector import make_vector
+from envs.make_vector import make_vector, simulated
 from envs.task import TaskSpec
 from training.credit import Crediting, Frozen
 from training.curve import Curves, area
@@ -131,8 +131,8 @@ class Population:
         self._finished: dict[int, Finished] = {}
         seeds = [learner.seed for learner in learners]
         rows = [derive(seed, "training rows", j) for seed in seeds for j in range(settings.envs)]
-        # Reading the state costs a fifth of a step, and native learners never look at it.
-        played = task if groups(learners) else replace(task, state=())
+        # In a simulation reading the state costs a fifth of a step, and native learners never look at it.
+        played = replace(task, state=()) if simulated(task) and not groups(learners) else task
         self._env = make_vector(played, rows, device=device)
         self._observation, self._state = self._env.reset()
         shown = self._env.observation
