@@ -27,7 +27,7 @@ from training.network import initial_network
 from training.normalizer import RewardNormalizer
 from training.observation import encoder
 from training.payment import Payment, groups, paying, rewarded_rows
-from training.ppo import Adam, Batch, gae, update
+from training.ppo import Adam, Batch, Shuffle, gae, shuffled, update
 from training.result import Learner, OnRollout, OnStep, Point, Progress, StoppedEarly, TrainingResult
 from training.rollout import Rollout, collect
 from training.seeding import derive, generator
@@ -181,6 +181,8 @@ class Population:
             task_weight=self.task.task_weight,
         ) as earned:
             seen = self._seen(rollout)
+            rows = settings.steps * settings.envs
+            shuffle = shuffled(rollout.features, rows, settings, self._minibatches, rollout.action.device)
             payment = self._credited(earned(), rollout)
         self._curves.take(rollout.native, rollout.ended, rollout.success, payment, rollout.entropy.cpu().numpy())
         reward = payment.reward
@@ -189,8 +191,8 @@ class Population:
             if not kept:
                 return
             rollout, reward = rollout.select(kept), reward[kept]
-            seen = self._seen(rollout)
-        self._learn(rollout, seen, reward)
+            seen, shuffle = self._seen(rollout), shuffle.select(kept)
+        self._learn(rollout, seen, reward, shuffle)
 
     def _credited(self, payment: Payment, rollout: Rollout) -> Payment:
         """Outcomes made into rewards, for the learners that know no more."""
@@ -207,7 +209,7 @@ class Population:
         with torch.no_grad():
             return Seen(*self._values(rollout))
 
-    def _learn(self, rollout: Rollout, seen: Seen, reward: Array) -> None:
+    def _learn(self, rollout: Rollout, seen: Seen, reward: Array, shuffle: Shuffle) -> None:
         settings = self.task.ppo
         device = rollout.action.device
         ended = _learner_first(rollout.ended, len(self.learners)).to(device)
@@ -228,7 +230,7 @@ class Population:
             batch,
             settings,
             learning_rate=settings.learning_rate * left,
-            generators=self._minibatches,
+            shuffle=shuffle,
         )
 
     def _values(self, rollout: Rollout) -> tuple[Tensor, Tensor]:

@@ -48,8 +48,8 @@ class Batch(NamedTuple):
     target: Tensor
     """``(P, B)``: what the value is fitted to."""
 
-    def rows(self, index: Tensor) -> Batch:
-        """The rows ``index`` ``(P, B')`` of each learner."""
+    def rows(self, index: Tensor, ready: Features | None = None) -> Batch:
+        """The rows ``index`` ``(P, B')`` of each learner; ``ready``: their features, where they are at hand."""
         population, size = self.advantage.shape
         offset = torch.arange(population, device=index.device)[:, None] * size
         flat = (index + offset).flatten()
@@ -58,9 +58,9 @@ class Batch(NamedTuple):
             chosen = values.flatten(0, 1).index_select(0, flat)
             return chosen.view(*index.shape, *values.shape[2:])
 
-        if isinstance(self.features, SparseFeatures):
-            return Batch(self.features.rows(index), *(pick(values) for values in self[1:]))
-        return Batch(pick(self.features), *(pick(values) for values in self[1:]))
+        if ready is None:
+            ready = self.features.rows(index) if isinstance(self.features, SparseFeatures) else pick(self.features)
+        return Batch(ready, *(pick(values) for values in self[1:]))
 
 
 class Adam:
@@ -113,19 +113,40 @@ def losses(network: Network, batch: Batch, settings: PPOSettings) -> Tensor:
     return (settings.value * error - surrogate - settings.entropy * policy.entropy()).mean(1)
 
 
+class Shuffle(NamedTuple):
+    """In which order an update looks at its rows; needs no reward, so it is had while the jails compute."""
+
+    orders: list[Tensor]
+    """For each epoch ``(P, B)`` int64: a permutation of each learner's rows."""
+    first: list[SparseFeatures]
+    """Features of the first epoch's minibatches, ready to use; empty where they are gathered later."""
+
+    def select(self, learners: list[int]) -> Shuffle:
+        """These learners' orders."""
+        return Shuffle([order[learners] for order in self.orders], [])
+
+
+def shuffled(
+    features: Features, rows: int, settings: PPOSettings, generators: Sequence[torch.Generator], device: torch.device
+) -> Shuffle:
+    """The orders of an update over ``rows`` rows, each learner's from its own generator."""
+    orders = [
+        torch.stack([torch.randperm(rows, generator=g) for g in generators]).to(device) for _ in range(settings.epochs)
+    ]
+    first = []
+    if isinstance(features, SparseFeatures):
+        first = [features.rows(index) for index in orders[0].chunk(settings.minibatches, dim=1)]
+        for part in first:
+            _ = part.by_column  # sorted now, read by the gradient
+    return Shuffle(orders, first)
+
+
 def update(
-    network: Network,
-    adam: Adam,
-    batch: Batch,
-    settings: PPOSettings,
-    *,
-    learning_rate: float,
-    generators: Sequence[torch.Generator],
+    network: Network, adam: Adam, batch: Batch, settings: PPOSettings, *, learning_rate: float, shuffle: Shuffle
 ) -> None:
-    """All epochs over one rollout, in minibatches that each learner shuffles with its own generator."""
-    size = batch.advantage.shape[1]
-    for _ in range(settings.epochs):
-        order = torch.stack([torch.randperm(size, generator=g) for g in generators]).to(batch.advantage.device)
-        for index in order.chunk(settings.minibatches, dim=1):
-            gradients = network.gradients(losses(network, batch.rows(index), settings).sum())
+    """All epochs over one rollout, in the minibatches of ``shuffle``."""
+    for epoch, order in enumerate(shuffle.orders):
+        for at, index in enumerate(order.chunk(settings.minibatches, dim=1)):
+            ready = shuffle.first[at] if epoch == 0 and shuffle.first else None
+            gradients = network.gradients(losses(network, batch.rows(index, ready), settings).sum())
             adam.step(network.matrices, gradients, learning_rate=learning_rate, max_norm=settings.max_grad_norm)

@@ -7,7 +7,7 @@ import torch
 
 from envs.task import Action, PPOSettings
 from training.network import Architecture, Network, initial_network, load_network
-from training.ppo import Adam, Batch, gae, losses, update
+from training.ppo import Adam, Batch, gae, losses, shuffled, update
 
 DISCRETE = Action(kind="discrete", size=3)
 CONTINUOUS = Action(kind="continuous", size=2, low=(-1.0, -1.0), high=(1.0, 1.0))
@@ -140,7 +140,8 @@ def test_a_good_action_becomes_likelier_and_values_move_to_their_targets():
     generators = [torch.Generator().manual_seed(p) for p in range(2)]
     adam = Adam(net.matrices)
     for _ in range(5):
-        update(net, adam, batch, PPOSettings(), learning_rate=1e-2, generators=generators)
+        shuffle = shuffled(features, 64, PPOSettings(), generators, torch.device("cpu"))
+        update(net, adam, batch, PPOSettings(), learning_rate=1e-2, shuffle=shuffle)
     after = net.policy(features).log_probability(action).detach()
     assert bool((after[action == 1] > before[action == 1]).all())
     assert bool(((net.value(features) - 3).square().mean(1) < 0.5 * error).all())
@@ -149,10 +150,9 @@ def test_a_good_action_becomes_likelier_and_values_move_to_their_targets():
 def test_padding_never_learns():
     net = network(DISCRETE)
     action = torch.randint(0, 3, (2, 32), generator=torch.Generator().manual_seed(0))
-    update(
-        net, Adam(net.matrices), batch_of(net, action), PPOSettings(),
-        learning_rate=1e-2, generators=[torch.Generator().manual_seed(p) for p in range(2)],
-    )  # fmt: skip
+    batch, generators = batch_of(net, action), [torch.Generator().manual_seed(p) for p in range(2)]
+    shuffle = shuffled(batch.features, 32, PPOSettings(), generators, torch.device("cpu"))
+    update(net, Adam(net.matrices), batch, PPOSettings(), learning_rate=1e-2, shuffle=shuffle)
     for part, matrix in zip(net.architecture.parts(), net.matrices, strict=True):
         assert bool((matrix[..., part.keep :] == 0).all())
 
