@@ -6,7 +6,6 @@ Shapes: ``P`` learners, ``T`` steps of a rollout, ``N`` environments of a learne
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -119,8 +118,8 @@ class Shuffle(NamedTuple):
 
     orders: list[Tensor]
     """For each epoch ``(P, B)`` int64: a permutation of each learner's rows."""
-    ready: list[list[SparseFeatures]]
-    """For each epoch the features of its minibatches; empty where they are gathered when they are used."""
+    first: list[SparseFeatures]
+    """Features of the first epoch's minibatches, ready to use; empty where they are gathered later."""
 
     def select(self, learners: list[int]) -> Shuffle:
         """These learners' orders."""
@@ -134,12 +133,12 @@ def shuffled(
     orders = [
         torch.stack([torch.randperm(rows, generator=g) for g in generators]).to(device) for _ in range(settings.epochs)
     ]
-    ready = []
+    first = []
     if isinstance(features, SparseFeatures):
-        ready = [[features.rows(index) for index in order.chunk(settings.minibatches, dim=1)] for order in orders]
-        for part in itertools.chain.from_iterable(ready):
+        first = [features.rows(index) for index in orders[0].chunk(settings.minibatches, dim=1)]
+        for part in first:
             _ = part.by_column  # sorted now, read by the gradient
-    return Shuffle(orders, ready)
+    return Shuffle(orders, first)
 
 
 def update(
@@ -148,6 +147,6 @@ def update(
     """All epochs over one rollout, in the minibatches of ``shuffle``."""
     for epoch, order in enumerate(shuffle.orders):
         for at, index in enumerate(order.chunk(settings.minibatches, dim=1)):
-            ready = shuffle.ready[epoch][at] if shuffle.ready else None
+            ready = shuffle.first[at] if epoch == 0 and shuffle.first else None
             gradients = network.gradients(losses(network, batch.rows(index, ready), settings).sum())
             adam.step(network.matrices, gradients, learning_rate=learning_rate, max_norm=settings.max_grad_norm)
