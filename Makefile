@@ -42,7 +42,7 @@ $(VENV)/.installed: $(VENV)/.created $(MANIFESTS)
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,box2d,mujoco,sb3]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,box2d,mujoco,mpe,sb3]'
 	touch $@
 
 clean:

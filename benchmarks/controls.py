@@ -48,7 +48,7 @@ RANDOM_EPISODES = 100
 """Episodes of the random policy, all seeds together."""
 DEADLINE = 60.0
 """Seconds that a call of the jailed reward may take; generous, as the machine may be shared."""
-PACKAGES = {"grid": "minigrid", "box2d": "box2d", "mujoco": "mujoco"}
+PACKAGES = {"grid": "minigrid", "box2d": "box2d", "mujoco": "mujoco", "mpe": "mpe2"}
 
 
 USUAL = {"episodic": False, "agents": 1}
@@ -92,8 +92,9 @@ def random_reference(task: TaskSpec, seeds: Sequence[int], *, episodes: int = RA
     normal approximation.
     """
     each = max(1, episodes // len(seeds))
-    rows = [derive(seed, "held-out rows", e) for seed in seeds for e in range(each)]
-    values = _play_randomly(task, rows, np.random.default_rng(list(seeds)))
+    rows = [derive(seed, "held-out rows", e) for seed in seeds for e in range(each * task.agents)]
+    # The agents of a team are paid alike: one of each team is an episode.
+    values = _play_randomly(task, rows, np.random.default_rng(list(seeds)))[:: task.agents]
     mean, half = float(values.mean()), 1.96 * float(values.std(ddof=1)) / len(values) ** 0.5
     return {
         "episodes": len(values),

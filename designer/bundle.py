@@ -46,12 +46,18 @@ def export_bundle(
     ``manifest_extra`` adds to the manifest what the run knows: ``fitness`` with intervals, provenance.
     ``decoder``: of a latent reward, its frozen decoder as safetensors.
     An older bundle in ``directory`` is replaced. Raises ``UserError`` when the folder holds anything
-    else, when the task's extractor cannot be found, when its names would be code in the README's lines, or
-    when the program is a latent reward without its trained decoder.
+    else, when the task's extractor cannot be found, when its names would be code in the README's lines, when the
+    program is a latent reward without its trained decoder, or when the task has a team of agents.
     """
     directory = directory.expanduser().resolve()
     if (program.form == "latent") != (decoder is not None):
         raise UserError("a latent reward is exported with its decoder, which a training leaves; train it first")
+    if task.agents > 1:
+        raise UserError(
+            f"{task.id} cannot be exported: a bundle wraps a Gymnasium environment of one agent, and it has a team of "
+            f"{task.agents}. The program itself is in the run's folder, and envs/extractors/{task.extractor}.py reads "
+            "the state that it takes"
+        )
     _refuse_foreign(directory)
     files = _contents(directory.name, task, program, manifest_extra, decoder)
     try:

@@ -18,7 +18,7 @@ _KEYS = {
     "GEMINI_API_KEY": "Google",
     "OPENROUTER_API_KEY": "OpenRouter",
 }
-_EXTRAS = {"box2d": "Box2D", "mujoco": "mujoco", "sb3": "stable_baselines3"}
+_EXTRAS = {"box2d": "Box2D", "mujoco": "mujoco", "mpe": "mpe2", "sb3": "stable_baselines3"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -128,7 +128,8 @@ def _go(store: RunStore, settings: DesignSettings, as_json: bool) -> int:
             console.print(told, soft_wrap=True)
             return INTERRUPTED
     console.print(cost_line(run.budget))
-    if card["best"]:
+    bundled = card["best"] is not None and run.task.agents == 1  # a bundle wraps one agent's environment
+    if bundled:
         from designer.export import export_run
 
         export_run(store, run.task, card["best"]["id"], store.path("best"))
@@ -140,7 +141,7 @@ def _go(store: RunStore, settings: DesignSettings, as_json: bool) -> int:
     else:
         print_view(console, scorecard_view(card))
         console.print(f"\nrewardsmith show {store.root}    the candidates and what was measured", soft_wrap=True)
-        if card["best"]:
+        if bundled:
             console.print(f"{store.root / 'best'}    the reward as a bundle for your own training")
     return DONE if card["best"] else REFUSED
 

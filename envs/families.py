@@ -17,7 +17,7 @@ from envs.task import Action, Field, TaskSpec
 ReadState = Callable[[Any, Any, dict[str, Any]], dict[str, Array]]
 """``(env, obs, info) -> fields``, each of the schema's dtype and shape."""
 
-FAMILIES = ("grid", "classic", "box2d", "mujoco")
+FAMILIES = ("grid", "classic", "box2d", "mujoco", "mpe")
 """Files of ``envs/extractors`` that know their environments; ``observation`` reads all others."""
 
 

@@ -15,9 +15,23 @@ from envs.task import TaskSpec
 
 
 def make_env(task: TaskSpec) -> gymnasium.Env[Any, Any]:
-    """One environment of the task, with its time limit. Raises ``UserError`` where an extra is not installed."""
-    env = open_env(task.env_id, extra=task.extra, max_episode_steps=task.episode_steps, **dict(task.env_kwargs))
+    """One environment of the task, with its time limit. Raises ``UserError`` where an extra is not installed.
+
+    Of a team it is one agent's (``envs.one_agent``).
+    """
+    env = _one_agent(task) if task.extractor == "mpe" else _gymnasium_env(task)
     return EpisodicReward(env) if task.episodic else env
+
+
+def _gymnasium_env(task: TaskSpec) -> gymnasium.Env[Any, Any]:
+    return open_env(task.env_id, extra=task.extra, max_episode_steps=task.episode_steps, **dict(task.env_kwargs))
+
+
+def _one_agent(task: TaskSpec) -> gymnasium.Env[Any, Any]:
+    # Imported where it is needed: a team's prey is a scripted agent, and those open their environments here.
+    from envs.one_agent import OneAgent
+
+    return OneAgent(task)
 
 
 def open_env(env_id: str, *, extra: str | None = None, **kwargs: Any) -> gymnasium.Env[Any, Any]:

@@ -20,8 +20,13 @@ def make_vector(
 ) -> VectorEnvironment:
     """``len(seeds)`` environments, row ``i`` seeded by ``seeds[i]`` alone; ``test`` seeds never meet ``train`` ones.
 
-    The tensor simulator where it knows the task, one Gymnasium environment a row everywhere else.
+    The tensor simulator where it knows the task; one row for each agent of MPE's teams, where a copy is seeded by its
+    first row; one Gymnasium environment a row everywhere else.
     """
+    if task.extractor == "mpe":
+        from envs.multi_agent import MultiAgentVectorEnvironment
+
+        return MultiAgentVectorEnvironment(task, seeds, device=device, split=split)
     if simulated(task):
         from envs.grid.vector import GridVectorEnvironment
 
@@ -43,5 +48,7 @@ def described(task: TaskSpec) -> str:
     """In a line, how the task's environments are stepped, for who waits for a training."""
     if simulated(task):
         return f"{task.env_id} as tensors, all of them at once"
+    if task.extractor == "mpe":
+        return f"{task.env_id} through PettingZoo, one copy of {task.agents} agents after another"
     why = ", for the tensor simulator does not know it" if task.extractor == "grid" else ""
     return f"{task.env_id} through Gymnasium, one after another{why}"

@@ -111,7 +111,7 @@ class PPOSettings:
     """One set for each task, tuned on the native reward alone; the same in every arm."""
 
     envs: int = 16
-    """Environments per learner."""
+    """Environments per learner; of a team, agents per learner."""
     steps: int = 128
     """Steps of each environment in a rollout."""
     epochs: int = 4
@@ -158,10 +158,21 @@ class TaskSpec:
     human: str | None = None
     """File of ``envs/human``: a dense reward that a person wrote, in our signature, its source in its docstring."""
     extra: str | None = None
-    """The extra of ours that installs the environment (``box2d``, ``mujoco``)."""
+    """The extra of ours that installs the environment (``box2d``, ``mujoco``, ``mpe``)."""
     env_kwargs: tuple[tuple[str, Any], ...] = ()
     episodic: bool = False
     """Whether the reward is withheld until an episode ends, when its sum is paid (``envs.episodic``)."""
+    agents: int = 1
+    """Agents that learn in one copy of the environment; all act by one policy, and share the team's reward equally.
+
+    Each is a row of the vector environment (``envs.multi_agent``), so ``ppo.envs`` counts agents and is a multiple of
+    this, environment steps are steps of agents, and a row's return is the team's by the number of agents.
+    """
+
+    def __post_init__(self) -> None:
+        """Raises ``ValueError`` where a learner's rows would not make whole copies."""
+        if self.agents < 1 or self.ppo.envs % self.agents:
+            raise ValueError(f"envs = {self.ppo.envs} is no multiple of agents = {self.agents}")
 
     @classmethod
     def from_json(cls, data: Any) -> TaskSpec:

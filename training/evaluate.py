@@ -58,17 +58,19 @@ def evaluate(
 ) -> list[Evaluation]:
     """Let each policy act, with sampled actions, in ``episodes`` held-out episodes of its seed.
 
-    Every environment plays exactly one episode, so short episodes are not over-represented. The answer for a
-    policy depends on the task, its weights and its seed alone. ``on_step`` is told of every step.
+    Every environment plays exactly one episode, so short episodes are not over-represented. A team's episode takes a
+    slot for each agent, which are paid alike; its example is what the first agent saw. The answer for a policy
+    depends on the task, its weights and its seed alone. ``on_step`` is told of every step.
     """
-    every = np.arange(len(weights) * episodes)
-    outcome, _ = _play(task, weights, seeds, episodes, every, device, on_step, record=False)
-    chosen = [row * episodes + e for row in range(len(weights)) for e in _examples(outcome.success[row]).tolist()]
-    replay, recorded = _play(task, weights, seeds, episodes, np.array(chosen), device, on_step, record=True)
+    slots = episodes * task.agents
+    every = np.arange(len(weights) * slots)
+    outcome, _ = _play(task, weights, seeds, slots, every, device, on_step, record=False)
+    chosen = [p * slots + e for p in range(len(weights)) for e in _examples(outcome.success[p], task.agents).tolist()]
+    replay, recorded = _play(task, weights, seeds, slots, np.array(chosen), device, on_step, record=True)
     steps = outcome.length.sum(1) + replay.length.sum(1)
     out = []
     for row in range(len(weights)):
-        own = [recorded[slot] for slot in chosen if slot // episodes == row]
+        own = [recorded[slot] for slot in chosen[:: task.agents] if slot // slots == row]
         out.append(
             Evaluation(
                 fitness=_fitness(task, outcome, row),
@@ -110,9 +112,11 @@ def _fitness(task: TaskSpec, outcome: _Outcome, row: int) -> float:
     return float(outcome.task_return[row].mean())
 
 
-def _examples(success: Array) -> Array:
-    """Numbers of the first failed and the first successful episodes, ascending."""
-    return np.sort(np.concatenate([np.flatnonzero(~success)[:EXAMPLES], np.flatnonzero(success)[:EXAMPLES]]))
+def _examples(success: Array, agents: int) -> Array:
+    """Slots of the first failed and the first successful episodes, all agents', ascending."""
+    won = success[::agents]
+    first = np.sort(np.concatenate([np.flatnonzero(~won)[:EXAMPLES], np.flatnonzero(won)[:EXAMPLES]]))
+    return np.asarray((first[:, None] * agents + np.arange(agents)).ravel())
 
 
 class _Actors:
@@ -165,7 +169,7 @@ def _play(
     *,
     record: bool,
 ) -> tuple[_Outcome, dict[int, Episode]]:
-    """Play one episode in each slot ``p * episodes + e``; recorded ones are returned by slot."""
+    """Play one episode, or one agent's part of it, in each slot ``p * episodes + e``; recorded ones by slot."""
     outcome = _Outcome.empty((len(weights), episodes))
     row_seeds = [derive(seeds[s // episodes], "held-out rows", s % episodes) for s in slots.tolist()]
     env = make_vector(task, row_seeds, device=device, split="test")

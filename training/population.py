@@ -147,7 +147,9 @@ class Population:
             len(seeds), settings.envs, gamma=settings.gamma, clip=settings.reward_clip, device=device
         )
         self._curves = Curves(len(seeds), settings.envs, rollouts=self.rollouts)
-        self._crediting = Crediting(learners, rows=settings.envs, longest=task.episode_steps, device=device)
+        self._crediting = Crediting(
+            learners, rows=settings.envs, agents=task.agents, longest=task.episode_steps, device=device
+        )
 
     @property
     def done(self) -> bool:

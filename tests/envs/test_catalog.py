@@ -13,8 +13,11 @@ from envs import catalog
 from envs.errors import UserError
 from envs.make import make_env
 
-SPARSE = {"cartpole", "acrobot", "mountaincar"}
+SPARSE = {"cartpole", "acrobot", "mountaincar", "simple-tag"}
 DENSE = {"pendulum", "lunarlander", "bipedalwalker", "reacher", "halfcheetah", "walker2d", "hopper"}
+DENSE |= {"simple-spread", "simple-spread-6"}
+TEAM_STEPS = 25
+"""Time limit of MPE's own environments."""
 
 
 def test_the_promised_tasks_are_listed() -> None:
@@ -32,7 +35,9 @@ def test_an_unknown_id_names_the_nearest_ones() -> None:
 def test_a_task_is_true_to_its_environment(task_id: str) -> None:
     task = catalog.load(task_id)
     env = make_env(task)
-    own_limit = gymnasium.spec(task.env_id).max_episode_steps or env.unwrapped.max_steps
+    own_limit = TEAM_STEPS
+    if task.agents == 1:
+        own_limit = gymnasium.spec(task.env_id).max_episode_steps or env.unwrapped.max_steps
     assert task.episode_steps == own_limit
     assert task.task_weight == (0.0 if task_id in DENSE else 1.0)
     assert task.ppo.envs * task.ppo.steps % task.ppo.minibatches == 0
@@ -105,11 +110,11 @@ def test_listing_tasks_needs_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=catalog.TASKS.parents[1], check=False).returncode == 0
 
 
-@pytest.mark.parametrize(("task_id", "extra"), [("lunarlander", "box2d"), ("hopper", "mujoco")])
+@pytest.mark.parametrize(("task_id", "extra"), [("lunarlander", "box2d"), ("hopper", "mujoco"), ("simple-tag", "mpe")])
 def test_a_missing_extra_is_named(task_id: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
-    package = {"box2d": "Box2D", "mujoco": "mujoco"}[extra]
+    package = {"box2d": "Box2D", "mujoco": "mujoco", "mpe": "mpe2"}[extra]
     for name in [n for n in sys.modules if n.split(".")[0] == package or n.startswith(f"gymnasium.envs.{extra}")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)

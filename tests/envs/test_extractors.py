@@ -73,7 +73,7 @@ def test_every_field_says_what_it_means(task_id: str) -> None:
 
 
 def test_extractors_import_nothing_of_ours() -> None:
-    for family in ("grid", "classic", "box2d", "mujoco", "observation"):
+    for family in ("grid", "classic", "box2d", "mujoco", "mpe", "observation"):
         source = importlib.util.find_spec(f"envs.extractors.{family}")
         assert source is not None and source.origin is not None
         text = Path(source.origin).read_text(encoding="utf-8")
