@@ -3,6 +3,7 @@
 # make check  ruff, mypy and the import contracts
 # make docker-test  the tests that need a Docker daemon
 # make coverage  both kinds of tests, measured
+# make benchmarks  the trainings' figures of docs/performance.md, beside the peers' (an hour, on an idle machine)
 
 PYTHON ?= python3
 VENV := .venv
@@ -45,8 +46,18 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,box2d,mujoco,mpe,sb3]'
 	touch $@
 
+BENCH := .venv-benchmarks
+.PHONY: benchmarks
+benchmarks: $(BENCH)/.installed
+	for each in speed memory solve potential agreement; do $(BENCH)/bin/python -m benchmarks.$$each --write || exit; done
+
+$(BENCH)/.installed: benchmarks/requirements.txt $(MANIFESTS)
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable . -r benchmarks/requirements.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(BENCH)
 
 .PHONY: docs
 docs: $(VENV)/.installed-dev
