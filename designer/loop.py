@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, TypedDict
 
 from designer.agents import Agents
+from designer.arms import Arm, controls
 from designer.budget import Budget, CapReached
 from designer.candidate import Proposal
 from designer.facts import analyzer_facts, ranked
@@ -18,7 +19,7 @@ from designer.replies import BadReply
 from designer.scorecard import difference, write_scorecard
 from designer.settings import DesignSettings
 from designer.store import Json, RunStore
-from designer.trainings import Arm, Trainings, controls
+from designer.trainings import Trainings
 from envs.task import TaskSpec
 
 ANALYSED = 2

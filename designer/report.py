@@ -18,6 +18,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import DiffLexer, PythonLexer
 
+from designer.arms import CONTROLS
 from designer.digest import episode_text
 from designer.display import clock
 from designer.facts import ranked
@@ -25,7 +26,7 @@ from designer.plots import Trained, course, curve_of, final_fitness, has_curve, 
 from designer.scorecard import difference
 from designer.settings import DesignSettings
 from designer.store import Json, RunStore
-from designer.trainings import CONTROLS, unpack
+from designer.trainings import unpack
 from designer.views import fitness_text, importance_lines
 from envs.task import TaskSpec
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal
 
 from rich.console import Console
 
+from designer.arms import Arm, decoded_controls
 from designer.checks import Verifier
 from designer.display import own_scale
 from designer.jailed import JailedReward
@@ -17,14 +16,12 @@ from designer.store import Json
 from designer.trainings import device_of
 from designer.views import fitness_text
 from envs.make_vector import described
-from envs.task import TaskSpec
 from sandbox.choose import choose
 from sandbox.errors import CandidateError, Violation
 from sandbox.program import RewardProgram
-from training.credit import RawInputs
-from training.decoder import Credit, Method
+from training.decoder import Method
 from training.population import train
-from training.result import Learner, Progress, TrainingResult
+from training.result import Progress, TrainingResult
 from training.statistics import summary
 
 
@@ -53,7 +50,9 @@ def train_file(
         console.print(f"warning: {violation.message}")
     seeds = settings.selection_seeds()
     with JailedReward(sandbox, program, reference=found.reference) as reward:
-        learners = [learner for arm in _arms(task, reward, decoder) for learner in _each(arm, seeds)]
+        against = decoded_controls(decoder) if program.form == "latent" else ()
+        compared = (Arm(name="program", program=program, method=decoder), *against, Arm(name="native", program=None))
+        learners = [each for arm in compared for each in arm.learners(task, seeds, reward if arm.program else None)]
         with console.status("training"):
             results = train(task, learners, device=device, on_rollout=_Watch(console))
     arms: dict[str, list[TrainingResult]] = {}
@@ -80,24 +79,6 @@ def train_file(
     interval = "" if gain["low"] is None else f" [{gain['low']:.3g}, {gain['high']:.3g}]"
     console.print(f"paired difference {gain['iqm']:.3g}{interval} ({task.fitness.kind})")
     return told
-
-
-def _arms(task: TaskSpec, reward: JailedReward, decoder: Method) -> list[Learner]:
-    """The program and its controls, without seeds."""
-    native = Learner(arm="native", seed=0, reward=None)
-    if reward.program.form == "reward":
-        return [Learner(arm="program", seed=0, reward=reward), native]
-    credit = Credit(method=decoder)
-    return [
-        Learner(arm="program", seed=0, reward=reward, credit=credit),
-        Learner(arm="raw", seed=0, reward=RawInputs(task.action), credit=credit),
-        Learner(arm="uniform", seed=0, reward=None, credit=Credit(method="uniform")),
-        native,
-    ]
-
-
-def _each(arm: Learner, seeds: Sequence[int]) -> list[Learner]:
-    return [replace(arm, seed=seed) for seed in seeds]
 
 
 def _course(rows: list[TrainingResult]) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Literal
 
 import numpy as np
 import torch
 
+from designer.arms import Arm
 from designer.budget import Budget, CapReached
 from designer.jailed import JailedReward
 from designer.settings import DesignSettings
@@ -17,15 +18,12 @@ from designer.store import Json, RunStore
 from envs.episode import Array, Episode
 from envs.errors import UserError
 from envs.task import TaskSpec
-from sandbox.program import Form, RewardProgram
+from sandbox.program import RewardProgram
 from sandbox.recheck import Reference
 from sandbox.service import Sandbox
-from training.credit import RawInputs
-from training.decoder import Credit
 from training.evaluate import EXAMPLES
 from training.population import train
-from training.result import Learner, Progress, TrainingResult
-from training.reward import RewardFunction
+from training.result import Progress, TrainingResult
 from training.statistics import summary
 
 Purpose = Literal["selection", "confirmation"]
@@ -33,49 +31,6 @@ EVALUATION_EPISODES = 100
 JUDGED_AFTER = 0.1
 """Share of a training after which its speed tells whether the minutes suffice."""
 _RECORD: dict[Purpose, str] = {"selection": "training", "confirmation": "confirmation"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arm:
-    """What a group of learners is paid: a candidate's program, or a control."""
-
-    name: str
-    """The candidate's id, or that of a control."""
-    program: RewardProgram | None
-    """None: no generated code, but for the control's own way of being paid."""
-
-    @property
-    def folder(self) -> str:
-        """Where its results lie in the run."""
-        return f"controls/{self.name}" if self.name in CONTROLS else f"candidates/{self.name}"
-
-    def learner(self, task: TaskSpec, seed: int, reward: RewardFunction | None) -> Learner:
-        """One training of this arm; ``reward`` is its program's."""
-        if self.name == "raw":
-            return Learner(arm=self.name, seed=seed, reward=RawInputs(task.action), credit=CREDIT)
-        if self.name == "uniform":
-            return Learner(arm=self.name, seed=seed, reward=None, credit=Credit(method="uniform"))
-        latent = self.program is not None and self.program.form == "latent"
-        return Learner(arm=self.name, seed=seed, reward=reward, credit=CREDIT if latent else None)
-
-
-CONTROLS = ("native", "human", "raw", "uniform")
-"""Arms that no model wrote: the native reward, a person's, the decoder on state and action as they are, and outcomes
-shared evenly.
-"""
-CREDIT = Credit()
-"""How latent rewards are decoded in a run."""
-
-
-def controls(task: TaskSpec, form: Form | Literal["auto"] = "reward") -> tuple[Arm, ...]:
-    """The arms that every candidate is held against."""
-    arms = [Arm(name="native", program=None)]
-    source = task.human_source()
-    if source is not None:
-        arms.append(Arm(name="human", program=RewardProgram(source)))
-    if form != "reward":
-        arms += [Arm(name="raw", program=None), Arm(name="uniform", program=None)]
-    return tuple(arms)
 
 
 def device_of(wanted: str) -> str:
@@ -152,8 +107,8 @@ class Trainings:
         with ExitStack() as jails:
             learners = []
             for arm in missing:
-                reward = jails.enter_context(self._jailed(arm, arm.program)) if arm.program else None
-                learners += [arm.learner(self.task, seed, reward) for seed in seeds]
+                jailed = jails.enter_context(self._jailed(arm, arm.program)) if arm.program else None
+                learners += arm.learners(self.task, seeds, jailed)
             try:
                 results = train(
                     self.task,

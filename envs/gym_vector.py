@@ -15,7 +15,7 @@ from envs.families import reader
 from envs.make import make_env
 from envs.record import Recorder, allowed, begin, score_function, succeeded, take
 from envs.task import TaskSpec
-from envs.vector import Step
+from envs.vector import Step, split_seed
 
 
 class GymVectorEnvironment:
@@ -33,7 +33,7 @@ class GymVectorEnvironment:
         split: Literal["train", "test"] = "train",
     ) -> None:
         self._task, self._device = task, torch.device(device)
-        self._seeds = [2 * int(seed) + (split == "test") for seed in seeds]
+        self._seeds = [split_seed(seed, split) for seed in seeds]
         self._envs = [make_env(task) for _ in seeds]
         self._read = reader(task)
         self._score = score_function(task)

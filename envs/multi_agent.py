@@ -17,7 +17,7 @@ from envs.episode import Array
 from envs.extractors.mpe import read_team
 from envs.task import TaskSpec
 from envs.team import Team
-from envs.vector import Observation, Step
+from envs.vector import Observation, Step, split_seed
 
 
 class MultiAgentVectorEnvironment:
@@ -42,7 +42,7 @@ class MultiAgentVectorEnvironment:
         if not seeds or len(seeds) % task.agents:
             raise ValueError(f"{len(seeds)} rows make no whole copies of {task.agents} agents")
         self._task, self._device, self._agents = task, torch.device(device), task.agents
-        self._seeds = [2 * int(seed) + (split == "test") for seed in seeds[:: task.agents]]
+        self._seeds = [split_seed(seed, split) for seed in seeds[:: task.agents]]
         self._teams = [Team(task) for _ in self._seeds]
         self.num_envs = len(seeds)
         self.observation = Observation(kind="continuous", size=int(self._teams[0].observation_space.shape[0]))

@@ -23,6 +23,11 @@ class Observation:
     size: int
 
 
+def split_seed(seed: int, split: Literal["train", "test"]) -> int:
+    """The seed that an environment which steps itself is reset with: those of the two splits never meet."""
+    return 2 * int(seed) + (split == "test")
+
+
 class Step(NamedTuple):
     """One step of ``M`` environments, which reset themselves within the step (same-step autoreset)."""
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from envs.episode import Array, Transitions
 from envs.task import Action
-from training.decoder import Credit, Decoder, Method, initial_decoder, losses
+from training.decoder import Credit, Decoder, Factors, Method, initial_decoder, losses
 from training.observation import RunningMoments
 from training.ppo import Adam
 from training.remembered import Episodes
@@ -35,8 +35,8 @@ class Frozen(NamedTuple):
 
     weights: dict[str, Array]
     """``decoder.*``; around them ``factors.mean`` and ``factors.deviation`` ``(F,)``, and ``scale`` ``(1,)``."""
-    importance: Array
-    """``(F,)``: by how much the error of the outcomes grows without a factor, as a share of their variance."""
+    importance: dict[str, float]
+    """By how much the error of the outcomes grows without each factor, as a share of their variance."""
 
 
 class CreditPool:
@@ -45,20 +45,26 @@ class CreditPool:
     def __init__(
         self,
         credit: Credit,
-        factors: int,
+        names: Sequence[tuple[str, ...]],
         seeds: Sequence[int],
         *,
         rows: int,
         longest: int,
         device: str,
         agents: int = 1,
+        episodes: Episodes | None = None,
     ) -> None:
-        """``longest``: steps of an episode at most; ``agents`` of one environment lie side by side in ``rows``."""
-        self._credit, self.factors = credit, factors
+        """``names``: each learner's factors, as many of each.
+
+        ``longest``: steps of an episode at most; ``agents`` of one environment lie side by side in ``rows``;
+        ``episodes``: what is remembered already.
+        """
+        self._credit, self._names, self.factors = credit, list(names), len(names[0])
         self._longest, self._agents, self._device = longest, agents, device
+        factors = self.factors
         # An episode must fit while the next one is under way.
         slots = max(credit.kept_steps // rows, 2 * longest + 1)
-        self._episodes = Episodes(len(seeds), rows, factors, slots, device, agents=agents)
+        self._episodes = episodes or Episodes(len(seeds), rows, factors, slots, device, agents=agents)
         every = longest * agents
         self._most = every if credit.method == "rd" else min(credit.sampled, every)
         self._moments = RunningMoments(len(seeds), factors, device)
@@ -103,21 +109,20 @@ class CreditPool:
         self._decoder = self._decoder.select(learners)
         self._adam.select(learners)
         self._draws = [self._draws[p] for p in learners.tolist()]
+        self._names = [self._names[p] for p in learners.tolist()]
 
     def frozen(self, learners: Sequence[int]) -> Frozen | None:
-        """One decoder, fitted to all that these learners remember; None where no episode is known.
+        """One decoder, fitted to all that these learners, who share their factors, remember.
 
-        ``uniform`` has none either.
+        None where no episode is known, and for ``uniform``, which has none.
         """
-        if self._credit.method == "uniform":
+        episodes = self._episodes.pooled(learners)
+        if self._credit.method == "uniform" or not len(episodes.outcomes(0)[0]):
             return None
         pool = CreditPool(
-            self._credit, self.factors, [0], rows=self._agents, longest=self._longest, device=self._device,
-            agents=self._agents,
+            self._credit, [self._names[learners[0]]], [0], rows=self._agents, longest=self._longest,
+            device=self._device, agents=self._agents, episodes=episodes,
         )  # fmt: skip
-        pool._episodes = self._episodes.pooled(learners)
-        if not len(pool._episodes.outcomes(0)[0]):
-            return None
         pool._moments.update(pool._episodes.steps())
         scale = pool.scale()
         for _ in range(REFIT):
@@ -131,11 +136,11 @@ class CreditPool:
             "factors.deviation": deviation[0].cpu().numpy(),
             "scale": scale.cpu().numpy(),
         }
-        return Frozen(weights, pool._importance(scale))
+        return Frozen(weights, dict(zip(pool._names[0], pool._importance(scale), strict=True)))
 
     @torch.no_grad()
-    def _importance(self, scale: Tensor) -> Array:
-        """By how much the error of the outcomes grows without each factor, ``(F,)``, as a share of their variance.
+    def _importance(self, scale: Tensor) -> list[float]:
+        """By how much the error of the first learner's outcomes grows without each factor, of their variance.
 
         A factor is taken away by exchanging its values among the steps (Breiman 2001).
         """
@@ -155,7 +160,7 @@ class CreditPool:
             without = normal.clone()
             without[0, places, factor] = normal[0, order, factor]
             found.append(float((error(without) - plain) / wanted.var().clamp(min=1e-12)))
-        return np.array(found)
+        return found
 
     def _normal(self, factors: Tensor) -> Tensor:
         """``(P, B, F)`` factors less their running mean, by their deviation, in bounds."""
@@ -202,20 +207,18 @@ class Crediting:
         self._pools: list[tuple[list[int], CreditPool]] | None = None
         """Positions of a pool's learners, ascending; None before the first rollout tells how many factors there are."""
 
-    def __call__(self, reward: Array, factors: Mapping[int, Array], native: Array, ended: Array) -> Array:
+    def __call__(self, reward: Array, factors: Mapping[int, Factors], native: Array, ended: Array) -> Array:
         """``reward`` ``(P, T, N)`` with the rows of these learners written anew.
 
-        ``factors`` holds ``(T, N, K)`` by position, nothing for a learner whose program failed; ``native`` and
-        ``ended`` are ``(P, T, N)``.
+        ``factors`` holds those of each position, nothing for a learner whose program failed; ``native`` and ``ended``
+        are ``(P, T, N)``.
         """
         if self._pools is None:
             self._pools = self._make_pools(factors)
         paid = reward.copy()
         for members, pool in self._pools:
-            known = [factors.get(p) for p in members]
-            width = pool.factors
-            nothing = np.zeros((*reward.shape[1:], width), dtype=np.float32)
-            told = torch.from_numpy(np.stack([nothing if each is None else each for each in known]))
+            nothing = np.zeros((*reward.shape[1:], pool.factors), dtype=np.float32)
+            told = torch.from_numpy(np.stack([factors[p].values if p in factors else nothing for p in members]))
             paid[members] = pool(told.to(self._device), native[members], ended[members]).cpu().numpy()
         return paid
 
@@ -239,17 +242,19 @@ class Crediting:
                 pools.append(([new[members[i]] for i in stay], pool))
         self._pools = None if self._pools is None else pools
 
-    def _make_pools(self, factors: Mapping[int, Array]) -> list[tuple[list[int], CreditPool]]:
+    def _make_pools(self, factors: Mapping[int, Factors]) -> list[tuple[list[int], CreditPool]]:
         alike: dict[tuple[Credit, int], list[int]] = {}
+        # ``uniform`` reads no factor, and a learner whose program failed is about to leave.
+        names = {p: factors[p].names if p in factors else ("none",) for p in range(len(self._learners))}
         for p, learner in enumerate(self._learners):
             if learner.credit is not None:
-                alike.setdefault((learner.credit, factors[p].shape[-1] if p in factors else 1), []).append(p)
+                alike.setdefault((learner.credit, len(names[p])), []).append(p)
         return [
             (
                 members,
                 CreditPool(
                     credit,
-                    width,
+                    [names[p] for p in members],
                     [self._learners[p].seed for p in members],
                     rows=self._rows,
                     agents=self._agents,
@@ -257,5 +262,5 @@ class Crediting:
                     device=self._device,
                 ),
             )
-            for (credit, width), members in alike.items()
+            for (credit, _), members in alike.items()
         ]

@@ -49,6 +49,15 @@ class Credit:
     """Steps of a learner that are remembered."""
 
 
+class Factors(NamedTuple):
+    """What is known of the steps of one learner's rollout."""
+
+    names: tuple[str, ...]
+    """``K``, sorted."""
+    values: Array
+    """``(T, N, K)`` float32."""
+
+
 class Sampled(NamedTuple):
     """Steps of ``B`` episodes for each of ``P`` learners."""
 

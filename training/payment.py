@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from envs.episode import Array, Fields, Transitions
+from training.decoder import Factors
 from training.result import Learner
 from training.reward import RewardFailure, RewardFunction, components, paid
 
@@ -24,6 +25,8 @@ class Group:
     reward: RewardFunction
     learners: tuple[int, ...]
     """Positions in the population, ascending."""
+    decoded: bool
+    """Whether what it says are factors, which a decoder makes a reward of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +39,8 @@ class Payment:
     """For each learner, the components of its reward."""
     failures: dict[str, str]
     """Arm -> why its reward cannot be had."""
-    factors: dict[int, Array]
-    """For each learner with a ``Credit``, whose reward is still to be made, its factors by name: ``(T, N, K)``."""
+    factors: dict[int, Factors]
+    """For each learner with a ``Credit``, whose reward is still to be made, what its program said."""
 
 
 def groups(learners: Sequence[Learner]) -> tuple[Group, ...]:
@@ -46,10 +49,10 @@ def groups(learners: Sequence[Learner]) -> tuple[Group, ...]:
     members: dict[tuple[int, bool], list[int]] = {}
     for position, learner in enumerate(learners):
         if learner.reward is not None:
-            key = id(learner.reward), learner.credit is None
+            key = id(learner.reward), learner.credit is not None
             functions[key] = learner.reward
             members.setdefault(key, []).append(position)
-    return tuple(Group(reward=functions[key], learners=tuple(members[key])) for key in functions)
+    return tuple(Group(reward=functions[key], learners=tuple(members[key]), decoded=key[1]) for key in functions)
 
 
 def rewarded_rows(sharing: Sequence[Group], envs: int) -> Array | None:
@@ -84,7 +87,7 @@ def paying(
         own = _rows(transitions, slice(first, first + len(group.learners) * envs))
         paid_natively = by_learner[:, list(group.learners)].reshape(steps, -1)
         try:
-            if all(learners[p].credit is not None for p in group.learners):
+            if group.decoded:
                 return np.zeros_like(paid_natively), dict(group.reward(own).components)
             return _ask(group.reward, own, paid_natively, gamma, task_weight)
         except RewardFailure as failure:
@@ -105,7 +108,7 @@ def _payment(
     reward = by_learner.transpose(1, 0, 2).astype(np.float32)
     spreads: list[dict[str, Spread]] = [{} for _ in learners]
     failures: dict[str, str] = {}
-    factors: dict[int, Array] = {}
+    factors: dict[int, Factors] = {}
     for group, answer in zip(sharing, asked, strict=True):
         members = list(group.learners)
         if isinstance(answer, RewardFailure):
@@ -117,9 +120,10 @@ def _payment(
             flat = _learner_first(values, envs).reshape(len(members), -1)
             for p, *spread in zip(members, flat.mean(1), flat.min(1), flat.max(1), strict=True):
                 spreads[p][name] = (float(spread[0]), float(spread[1]), float(spread[2]))
-        if learners[members[0]].credit is not None:
-            every = np.stack([_learner_first(named[name], envs) for name in sorted(named)], -1)
-            factors.update(zip(members, every, strict=True))
+        if group.decoded:
+            names = tuple(sorted(named))
+            every = np.stack([_learner_first(named[name], envs) for name in names], -1)
+            factors.update({p: Factors(names, own) for p, own in zip(members, every, strict=True)})
     return Payment(reward=reward, components=tuple(spreads), failures=failures, factors=factors)
 
 

@@ -93,7 +93,7 @@ def train(
             weights=one.weights,
             episodes=found.examples,
             decoder=None if decoder is None else decoder.weights,
-            importance=None if decoder is None else dict(zip(one.factors, decoder.importance.tolist(), strict=True)),
+            importance=None if decoder is None else decoder.importance,
             failure=one.failure,
         )
         for learner, one, found in zip(learners, finished, evaluations, strict=True)
@@ -108,8 +108,6 @@ class Finished:
     weights: dict[str, Array]
     curve: tuple[Point, ...]
     env_steps: int
-    factors: tuple[str, ...]
-    """Names of what its reward is made of, sorted."""
     failure: str | None
 
 
@@ -200,10 +198,7 @@ class Population:
         """Outcomes made into rewards, for the learners that know no more."""
         if not any(learner.credit for learner in self.learners):
             return payment
-        native, ended = (
-            np.ascontiguousarray(each.reshape(len(each), len(self.learners), -1).transpose(1, 0, 2))
-            for each in (rollout.native, rollout.ended)
-        )
+        native, ended = (_learner_first(each, len(self.learners)).numpy() for each in (rollout.native, rollout.ended))
         return replace(payment, reward=self._crediting(payment.reward, payment.factors, native, ended))
 
     def _seen(self, rollout: Rollout) -> Seen:
@@ -303,7 +298,6 @@ class Population:
             weights=policy_weights(self._network, self._encoder, p),
             curve=tuple(self._curves.points[p]),
             env_steps=self._taken * settings.envs * settings.steps,
-            factors=tuple(sorted(self._curves.points[p][-1].components)) if self._curves.points[p] else (),
             failure=failure,
         )
 

@@ -129,3 +129,18 @@ def test_memory_is_asked_again_as_it_was_probed(sandbox: Sandbox) -> None:
                 stack.enter_context(pytest.raises(RewardFailure, match="since the program was probed"))
             for seed in range((12 if found else 2) * RECHECKS):
                 reward(rollout(seed))
+
+
+RENAMED = """
+def compute_reward(state, action, next_state):
+    return {"full" if len(state["x"]) > 100 else "short": next_state["x"] * 1.0}
+"""
+
+
+def test_components_keep_their_names(sandbox: Sandbox) -> None:
+    with (
+        JailedReward(sandbox, RewardProgram(HEADER + RENAMED)) as reward,
+        pytest.raises(RewardFailure, match="names of the components differ"),
+    ):
+        reward(rollout(0, steps=1))
+        reward(rollout(1))

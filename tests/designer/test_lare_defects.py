@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
+from designer.arms import Arm
 from designer.facts import task_facts
 from designer.store import RunStore
-from designer.trainings import CREDIT, Arm
 from envs import catalog
 from envs.episode import Transitions
 from envs.make import make_env
@@ -30,6 +30,7 @@ from training.population import Population
 from training.result import Learner
 from training.reward import RewardAnswer
 
+NAMES = ("angle", "push")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -67,12 +68,12 @@ def test_1_the_trainer_parses_and_runs() -> None:
 
 def test_2_and_10_what_a_run_asks_of_its_decoder_is_what_it_gets() -> None:
     """Its PPO never switched the unbiased loss on; ours is chosen in one place, and changes what is learned."""
-    assert CREDIT.method == "rrdu"
     program = RewardProgram("def compute_latent(state, action, next_state):\n    return {}\n", "latent")
-    assert Arm(name="ab", program=program).learner(catalog.load("cartpole"), 0, Counted()).credit is CREDIT
+    (learner,) = Arm(name="ab", program=program).learners(catalog.load("cartpole"), [0], Counted())
+    assert learner.credit is not None and learner.credit.method == "rrdu"
     learned = []
     for method in ("rrd", "rrdu"):
-        pool = CreditPool(Credit(method=method, sampled=4, rows=64), 2, [0], rows=2, longest=20, device="cpu")
+        pool = CreditPool(Credit(method=method, sampled=4, rows=64), [NAMES], [0], rows=2, longest=20, device="cpu")
         rng = np.random.default_rng(0)
         factors = torch.from_numpy(rng.normal(size=(1, 40, 2, 2)).astype(np.float32))
         ended = np.zeros((1, 40, 2), dtype=bool)
@@ -125,7 +126,9 @@ def test_7_every_decoder_learns() -> None:
     population.advance()
     ((members, pool),) = population._crediting._pools or ()
     assert members == [0, 1, 2]
-    first = CreditPool(Credit(rows=256, updates=2, sampled=8), 2, [0, 1, 2], rows=8, longest=500, device="cpu").decoder
+    first = CreditPool(
+        Credit(rows=256, updates=2, sampled=8), [NAMES] * 3, [0, 1, 2], rows=8, longest=500, device="cpu"
+    ).decoder
     for learner in range(3):
         before, after = first.weights(learner), pool.decoder.weights(learner)
         assert all(np.abs(after[n] - before[n]).max() > 0 for n in before if n.endswith("weight"))

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from designer.arms import Arm
 from designer.plots import Trained, final_fitness, learning_curves, seed_curves, smoothed
 from designer.report import write_report
 from designer.scorecard import confirmed
 from designer.settings import DesignSettings
 from designer.store import Json, RunStore
-from designer.trainings import Arm, _pack, _record
+from designer.trainings import _pack, _record
 from envs import catalog
 from envs.episode import Transitions
 from sandbox.program import RewardProgram

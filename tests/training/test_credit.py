@@ -10,13 +10,14 @@ from envs.catalog import load
 from envs.episode import Transitions
 from envs.task import Action, PPOSettings
 from training.credit import Crediting, CreditPool, RawInputs
-from training.decoder import Credit
+from training.decoder import Credit, Factors
 from training.population import Population
 from training.remembered import Episodes
 from training.result import Learner
 from training.reward import RewardAnswer, RewardFailure
 
 torch.set_num_threads(1)
+NAMES = ("a", "b", "c")
 WORTH = np.array([1.0, -0.5, 0.0], dtype=np.float32)
 
 
@@ -37,7 +38,7 @@ def rollouts(seed: int, count: int, *, steps: int = 40, envs: int = 4, longest: 
 
 
 def pool(credit: Credit, seeds: list[int]) -> CreditPool:
-    return CreditPool(credit, 3, seeds, rows=4, longest=30, device="cpu")
+    return CreditPool(credit, [NAMES] * len(seeds), seeds, rows=4, longest=30, device="cpu")
 
 
 @pytest.mark.parametrize("method", ["rd", "rrd", "rrdu"])
@@ -83,7 +84,7 @@ def test_samples_are_steps_of_the_episode_that_the_outcome_is_of():
 def test_agents_of_a_team_share_an_outcome_and_a_decoder():
     """Rows 0 and 1 are one team, 2 and 3 another: what an agent's steps were worth is told apart all the same."""
     credit = Credit(method="rd", hidden=(), rows=1_200, learning_rate=0.02, updates=8)
-    paying = CreditPool(credit, 3, [0], rows=4, longest=30, device="cpu", agents=2)
+    paying = CreditPool(credit, [NAMES], [0], rows=4, longest=30, device="cpu", agents=2)
     rng, left, total = np.random.default_rng(0), 20, np.zeros(2)
     for _ in range(60):
         factors = rng.normal(size=(40, 4, 3)).astype(np.float32)
@@ -125,7 +126,7 @@ def test_a_decoder_learns_the_same_alone_and_in_any_company(method):
             together.select(torch.tensor([1, 2]))
 
 
-class Factors:
+class TwoFactors:
     """The first state field and a constant as factors; may fail at a call."""
 
     def __init__(self, fails_at: int | None = None) -> None:
@@ -149,8 +150,8 @@ def test_learners_with_credit_train_beside_others_and_like_alone():
     credit = Credit(hidden=(16,), rows=64, updates=1)
     learners = [
         Learner(arm="native", seed=0, reward=None),
-        Learner(arm="broken", seed=1, reward=Factors(fails_at=2), credit=credit),
-        Learner(arm="latent", seed=1, reward=Factors(), credit=credit),
+        Learner(arm="broken", seed=1, reward=TwoFactors(fails_at=2), credit=credit),
+        Learner(arm="latent", seed=1, reward=TwoFactors(), credit=credit),
         Learner(arm="raw", seed=1, reward=RawInputs(task.action), credit=credit),
         Learner(arm="uniform", seed=2, reward=None, credit=Credit(method="uniform")),
     ]
@@ -164,7 +165,7 @@ def test_learners_with_credit_train_beside_others_and_like_alone():
     together = trained(learners)
     assert [learner.arm for learner in together.learners] == ["native", "latent", "raw", "uniform"]
     assert together.finished()[1].failure == "it answered nonsense"
-    alone = trained([Learner(arm="latent", seed=1, reward=Factors(), credit=credit)])
+    alone = trained([Learner(arm="latent", seed=1, reward=TwoFactors(), credit=credit)])
     for name, values in alone.weights(0).items():
         np.testing.assert_array_equal(together.finished()[2].weights[name], values)
 
@@ -189,10 +190,10 @@ def test_settings_or_numbers_of_factors_that_differ_make_pools_of_their_own():
     crediting = Crediting(learners, rows=4, longest=30, device="cpu")
     reward = np.full((4, 40, 4), 7.0, dtype=np.float32)
     factors, native, ended = next(rollouts(0, 1))
-    told = dict.fromkeys(range(3), factors)
+    told = dict.fromkeys(range(3), Factors(NAMES, factors))
     paid = crediting(reward, told, np.stack([native] * 4), np.stack([ended] * 4))
     assert (paid[3] == 7).all() and not (paid[:3] == 7).any()
     assert not np.array_equal(paid[0], paid[1]) and not np.array_equal(paid[0], paid[2])
     crediting.select([2, 3])
-    again = crediting(reward[2:], {0: factors}, np.stack([native] * 2), np.stack([ended] * 2))
+    again = crediting(reward[2:], {0: Factors(NAMES, factors)}, np.stack([native] * 2), np.stack([ended] * 2))
     assert (again[1] == 7).all() and not (again[0] == 7).any()
