@@ -1,0 +1,57 @@
+"""The terms of the native rewards in the table of latent rewards, to show that no program there holds one of them.
+
+A factor holds a term where it follows it on recorded steps: one is the other but for scale and shift.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from envs.episode import Array, Fields
+
+FOLLOWS = 0.97
+"""Correlation from which a factor counts as the term itself."""
+
+
+def native_terms(task_id: str, state: Fields, action: Array, next_state: Fields) -> dict[str, Array]:
+    """What the environment's own reward is the sum of, for ``(B, ...)`` transitions: name -> ``(B,)``.
+
+    After the sources of Gymnasium 1.3, MiniGrid 3.1 and mpe2 1.0. The formula's parts are given alone and, where
+    several make up the reward, together.
+    """
+    if task_id.startswith("halfcheetah"):
+        moved = (next_state["torso_x"] - state["torso_x"]) / 0.05
+        effort = np.square(action).sum(-1)
+        velocity = next_state["torso_velocity_x"]
+        return {"forward": moved, "velocity": velocity, "effort": effort, "reward": moved - 0.1 * effort}
+    if task_id.startswith("reacher"):
+        gap = np.linalg.norm(next_state["fingertip_position"] - next_state["target_position"], axis=-1)
+        effort = np.square(action).sum(-1)
+        return {"distance": gap, "effort": effort, "reward": -gap - 0.1 * effort}
+    if task_id.startswith("simple-spread"):
+        own = next_state["landmark_offset"]
+        theirs = own[:, :, None] - next_state["teammate_offset"][:, None]
+        every = np.concatenate([own[:, :, None], theirs], 2)
+        nearest = np.linalg.norm(every, axis=-1).min(-1)
+        alone = np.linalg.norm(own, axis=-1).min(-1)
+        return {
+            **{f"landmark {i}": nearest[:, i] for i in range(nearest.shape[1])},
+            "sum over landmarks": nearest.sum(-1),
+            "own nearest landmark": alone,
+        }
+    if task_id.startswith(("doorkey", "lavagap")):
+        return {"at the goal": (next_state["agent_pos"] == state["goal_pos"]).all(-1)}
+    raise KeyError(task_id)
+
+
+def held(factors: Mapping[str, Array], terms: Mapping[str, Array]) -> dict[str, str]:
+    """Factor -> the term that it follows, for those that follow one."""
+    found = {}
+    for name, values in factors.items():
+        for term, wanted in terms.items():
+            if np.std(values) > 0 and np.std(wanted) > 0:
+                if abs(np.corrcoef(values, wanted)[0, 1]) > FOLLOWS:
+                    found[name] = term
+    return found
