@@ -51,7 +51,7 @@ def held(factors: Mapping[str, Array], terms: Mapping[str, Array]) -> dict[str, 
     found = {}
     for name, values in factors.items():
         for term, wanted in terms.items():
-            if np.std(values) > 0 and np.std(wanted) > 0:
-                if abs(np.corrcoef(values, wanted)[0, 1]) > FOLLOWS:
-                    found[name] = term
+            varied = np.std(values) > 0 and np.std(wanted) > 0
+            if varied and abs(np.corrcoef(values, wanted)[0, 1]) > FOLLOWS:
+                found[name] = term
     return found

@@ -61,6 +61,7 @@ class Agents:
                 slot=slot,
                 candidates=candidates,
                 programs=facts["programs"],
+                drafts=facts["drafts"],
                 analysis=facts["analysis"],
                 comments=facts["comments"],
                 facts=facts_block(facts),

@@ -73,6 +73,7 @@ class Slots:
             self.store,
             {**slot, "seed": self.settings.seed},
             form=form,
+            merging=slot["candidate"] == self.settings.merging_slot(slot["iteration"]),
             refused=state.get("refused"),
             comments=self.store.comments(),
         )

@@ -10,7 +10,7 @@ from typing import Any
 from designer.jailed import JailedReward, call
 from designer.store import Json
 from envs import record, scripted
-from envs.episode import Transitions
+from envs.episode import Episode, Transitions
 from envs.task import TaskSpec
 from sandbox import gate, probes
 from sandbox.errors import CandidateError, Violation
@@ -18,6 +18,7 @@ from sandbox.program import RewardProgram
 from sandbox.recheck import Reference
 from sandbox.service import Sandbox
 from training.audit import AuditReport, audit
+from training.relevance import Relevance, relevance
 from training.reward import RewardFailure
 
 
@@ -63,6 +64,12 @@ class Verification:
         }
 
 
+LATENT_EPISODES = 32
+"""Random episodes whose outcomes a latent reward's factors are held against, besides the scripted ones."""
+TELLING = 0.05
+"""Share of the outcomes' variance below which factors count as saying nothing about them."""
+
+
 class Verifier:
     """Checks programs of one task. What the checks need of the task is recorded once, on first use."""
 
@@ -77,6 +84,7 @@ class Verifier:
         self._with_gate = with_gate
         self._lock = threading.Lock()
         self._recorded: tuple[scripted.ScriptedEpisodes | None, dict[str, Transitions]] | None = None
+        self._outcomes: list[Episode] | None = None
 
     def recorded(self) -> tuple[scripted.ScriptedEpisodes | None, dict[str, Transitions]]:
         """Scripted episodes for the audit, and transitions by origin for the probes."""
@@ -89,6 +97,18 @@ class Verifier:
                 )
                 self._recorded = (played, samples)
             return self._recorded
+
+    def outcomes(self) -> list[Episode]:
+        """Whole episodes of random and scripted play, which end in unlike ways where the task allows it."""
+        played, _ = self.recorded()
+        with self._lock:
+            if self._outcomes is None:
+                known = [*played.solutions.values(), *played.exploits.values()] if played else []
+                self._outcomes = [
+                    *record.random_episodes(self.task, LATENT_EPISODES, self._seed),
+                    *(episode for episodes in known for episode in episodes),
+                ]
+            return self._outcomes
 
     def verify(self, program: RewardProgram) -> Verification:
         """Run every check that the ones before it allow. Raises ``InfraError`` where the jail is gone."""
@@ -103,7 +123,8 @@ class Verifier:
                 if not probed.ok:
                     return self._verdict(program, probed.violations, probed)
                 if program.form == "latent":
-                    return self._verdict(program, (), probed)
+                    reward.restart()
+                    return self._verdict(program, (), probed, outcome=relevance(self.outcomes(), reward))
                 reward.restart()
                 audited = audit(played, reward, gamma=self.task.ppo.gamma, task_weight=self.task.task_weight)
         except CandidateError as error:
@@ -135,9 +156,13 @@ class Verifier:
         violations: tuple[Violation, ...],
         probed: probes.ProbeReport | None = None,
         audited: AuditReport | None = None,
+        outcome: Relevance | None = None,
     ) -> Verification:
         measured: dict[str, Any] = probed.to_json() if probed else {}
         measured.pop("violations", None)
+        if outcome is not None:
+            measured["outcome"] = asdict(outcome)
+            measured["warnings"] = [*measured["warnings"], *_says_little(outcome)]
         components = measured.pop("components", {})
         return Verification(
             ok=not violations,
@@ -154,3 +179,12 @@ class Verifier:
             reference=probed.reference if probed else None,
             gate=self._with_gate,
         )
+
+
+def _says_little(outcome: Relevance) -> list[str]:
+    if outcome.explained is None or outcome.explained >= TELLING:
+        return []
+    return [
+        f"A linear probe on the factors tells {outcome.explained:.0%} of how the outcomes of {outcome.episodes} "
+        "recorded episodes differ. Add a factor that an episode which goes well shows more, or less, of."
+    ]

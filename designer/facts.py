@@ -76,6 +76,18 @@ def _earlier(store: RunStore, before: int) -> list[Json]:
     return shown
 
 
+def _drafts(store: RunStore, slot: Mapping[str, int]) -> list[Json]:
+    """The latent rewards that held in the iteration's other slots, oldest first: what a merging slot works on."""
+    found = []
+    for candidate in store.candidate_ids():
+        facts = store.candidate(candidate) or {}
+        held = facts["status"] in ("approved", "unapproved") and facts["iteration"] == slot["iteration"]
+        program = store.program(candidate)
+        if held and program.form == "latent":
+            found.append({"id": candidate, "idea": facts["idea"], "source": program.source[:_SOURCE]})
+    return found
+
+
 _FAILED = ("refused", "failed", "gamed", "failed_in_training")
 
 
@@ -85,6 +97,7 @@ def designer_facts(
     slot: Mapping[str, int],
     *,
     form: str,
+    merging: bool,
     refused: Json | None,
     comments: Sequence[str],
 ) -> Json:
@@ -104,6 +117,7 @@ def designer_facts(
         "task": task_facts(task),
         "state": task.state_schema(),
         "programs": earlier,
+        "drafts": _drafts(store, slot) if merging else [],
         "tried": tried[-TRIED:],
         "analysis": store.read_json(f"candidates/{best}/analysis.json") if best else None,
         "comments": list(comments),
@@ -142,6 +156,7 @@ def critic_facts(task: TaskSpec, program: RewardProgram, verification: Json, slo
             "components": verification["components"],
             "sensitivity": measured.get("sensitivity", {}),
             "latent": measured.get("latent"),
+            "outcome": measured.get("outcome"),
             "audit": {"verdict": audit["verdict"]},
         },
         "slot": dict(slot),

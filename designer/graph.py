@@ -65,6 +65,12 @@ def run_graph(loop: Loop, slots: Slots) -> Any:
     def fan_out(state: RunState) -> list[Send] | Literal["finish"]:
         return [Send("candidate", slot) for slot in loop.slots(state)] or "finish"
 
+    def written(state: RunState) -> RunState:
+        return {}
+
+    def after_written(state: RunState) -> list[Send] | Literal["review"]:
+        return [Send("merge", slot) for slot in loop.merging(state)] or "review"
+
     def review(state: RunState) -> RunState:
         return loop.review(state, interrupt)
 
@@ -77,6 +83,8 @@ def run_graph(loop: Loop, slots: Slots) -> Any:
     graph: Any = StateGraph(RunState)
     graph.add_node("controls", loop.controls)
     graph.add_node("candidate", slot_graph(slots))
+    graph.add_node("written", written)
+    graph.add_node("merge", slot_graph(slots))
     graph.add_node("review", review)
     graph.add_node("train", loop.train)
     graph.add_node("analyze", loop.analyze)
@@ -85,7 +93,9 @@ def run_graph(loop: Loop, slots: Slots) -> Any:
     graph.add_node("finish", loop.finish)
     graph.add_edge(START, "controls")
     graph.add_conditional_edges("controls", fan_out, ["candidate", "finish"])
-    graph.add_edge("candidate", "review")
+    graph.add_edge("candidate", "written")
+    graph.add_conditional_edges("written", after_written, ["merge", "review"])
+    graph.add_edge("merge", "review")
     graph.add_edge("review", "train")
     graph.add_conditional_edges("train", after_train, ["analyze", "select"])
     graph.add_edge("analyze", "select")

@@ -67,7 +67,14 @@ class Loop:
         if state.get("stopped_by"):
             return []
         iteration = state.get("iteration", 0)
-        return [{"iteration": iteration, "slot": slot} for slot in range(self.settings.candidates)]
+        last = self.settings.merging_slot(iteration)
+        return [{"iteration": iteration, "slot": slot} for slot in range(self.settings.candidates) if slot != last]
+
+    def merging(self, state: RunState) -> list[Json]:
+        """The slot that waits for the programs of the others, if there is one."""
+        iteration = state.get("iteration", 0)
+        slot = self.settings.merging_slot(iteration)
+        return [] if slot is None else [{"iteration": iteration, "slot": slot}]
 
     def review(self, state: RunState, ask: Callable[[Json], Json]) -> RunState:
         """Let a person accept, reject or comment; without ``--review`` nothing happens here."""

@@ -7,6 +7,7 @@ depend on the facts alone.
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import re
@@ -84,6 +85,13 @@ class Composer:
         else:
             yield from terms.mutate(plan, self._terms, self._potentials, level, chance)
 
+    def merge(self, drafts: Sequence[Plan]) -> Plan:
+        """One plan of several."""
+        if isinstance(drafts[0], steps.StepsPlan):
+            alike = [plan for plan in drafts if isinstance(plan, steps.StepsPlan)]
+            return steps.combine(alike[0], alike[-1])
+        return terms.merge([plan for plan in drafts if isinstance(plan, terms.TermsPlan)])
+
     def improve(self, best: Sequence[Plan], level: str, chance: random.Random) -> Iterator[Plan]:
         """What to try after the best programs so far: their neighbours in turn, and their crossings."""
         if level == "rebuild":
@@ -120,8 +128,14 @@ def design(request: Mapping[str, Any], seed: int) -> dict[str, str]:
         place = 0
     else:
         best = [p for p in (composer.parse(str(e.get("source"))) for e in _best(earlier)) if p is not None]
+        drafts = [
+            p for p in (composer.parse(str(d.get("source"))) for d in request.get("drafts") or []) if p is not None
+        ]
+        known |= {str(draft.get("source")) for draft in request.get("drafts") or []}
         plans = composer.improve(best, _level(request), chance) if best else composer.enumerate(chance)
-        place = int(slot["candidate"])
+        if len(drafts) > 1:
+            plans = itertools.chain([composer.merge(drafts)], plans)
+        place = 0 if drafts else int(slot["candidate"])
     fresh: list[Offer] = []
     every: list[Offer] = []
     for plan in plans:

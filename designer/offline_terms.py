@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import random
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -237,6 +237,13 @@ def enumerate_plans(known: tuple[Term, ...], potentials: bool, chance: random.Ra
     if not known:
         plans = [TermsPlan(terms=(), mode="level", effort=0.001 * 2.0**i) for i in range(10)]
     yield from (plan for plan in dict.fromkeys(plans) if plan.terms or not known)
+
+
+def merge(plans: Sequence[TermsPlan]) -> TermsPlan:
+    """Every term that one of the plans has, once; the change of terms where one of them pays it."""
+    terms = {term.name: term for plan in reversed(plans) for term in plan.terms}
+    changing = [plan.mode for plan in plans if plan.mode != "level"]
+    return replace(plans[0], terms=tuple(terms.values()), mode=changing[0] if changing else "level")
 
 
 def mutate(

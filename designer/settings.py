@@ -122,6 +122,14 @@ class DesignSettings:
             return "latent" if slot % 2 else "reward"
         return self.form
 
+    def merging_slot(self, iteration: int) -> int | None:
+        """The slot of the first iteration that merges what the other latent ones wrote; None with fewer than three.
+
+        After LaRe (Qu et al. 2025): independent candidates, of which the model itself makes one.
+        """
+        latent = [slot for slot in range(self.candidates) if self.form_of(slot) == "latent"]
+        return latent[-1] if iteration == 0 and len(latent) > 2 else None
+
     def selection_seeds(self) -> tuple[int, ...]:
         """Seeds that candidates are compared on; the same for every arm."""
         return tuple(1_000 * self.seed + i for i in range(self.seeds))

@@ -180,12 +180,25 @@ def _worthless(service: RewardService, answers: Mapping[str, Answer]) -> list[Vi
     if latent and len(components) < 2:
         message = "There is only one factor. Return two or more factors that say different things about a transition."
         found.append(violation("invalid", "factors", message))
+    elif latent and _alike(pooled):
+        message = (
+            "The factors all say one thing: in the sampled transitions each follows the others exactly. Return two or "
+            "more factors that differ."
+        )
+        found.append(violation("invalid", "factors", message))
     if all(_constant(v) and (latent or not v.any()) for v in pooled.values()):
         what = "constant" if latent else "zero"
         advice = "Check names, codes and thresholds against the state schema."
         message = f"Every component is {what} in all {count} sampled transitions ({', '.join(answers)}). {advice}"
         found.append(violation("invalid", "constant", message))
     return found
+
+
+def _alike(factors: Mapping[str, Array]) -> bool:
+    """Whether one factor alone would say the same. One that is constant here may vary where the samples never came."""
+    if any(_constant(values) for values in factors.values()):
+        return False
+    return bool(np.all(np.abs(np.corrcoef(np.stack(list(factors.values())))) > 1 - 1e-6))
 
 
 def _constant(values: Array) -> bool:

@@ -35,7 +35,9 @@ def mended(path: Path, refused: dict[str, Any]) -> Request:
         store = RunStore.create(path / "run", settings.to_json())
         agents = Agents(Models(settings, store, Budget(settings.caps, store)), store)
         task = catalog.load("doorkey-6x6")
-        facts = designer_facts(task, store, {**SLOT, "seed": 0}, form="reward", refused=refused, comments=[])
+        facts = designer_facts(
+            task, store, {**SLOT, "seed": 0}, form="reward", merging=False, refused=refused, comments=[]
+        )
         agents.design(facts, 1, SLOT)
         return endpoint.requests[0]
 
@@ -77,7 +79,9 @@ def test_a_bad_reply_is_quoted_without_a_fence(tmp_path: Path) -> None:
         store = RunStore.create(tmp_path / "run", settings.to_json())
         agents = Agents(Models(settings, store, Budget(settings.caps, store)), store)
         task = catalog.load("doorkey-6x6")
-        facts = designer_facts(task, store, {**SLOT, "seed": 0}, form="reward", refused=None, comments=[])
+        facts = designer_facts(
+            task, store, {**SLOT, "seed": 0}, form="reward", merging=False, refused=None, comments=[]
+        )
         agents.design(facts, 1, SLOT)
         quoted = endpoint.requests[1]["messages"][-1]["content"]
     assert "taken over" in quoted and "`" not in quoted

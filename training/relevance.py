@@ -1,0 +1,69 @@
+"""What factors say about outcomes, before any training: the outcomes of recorded episodes, told from their factors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from envs.episode import Array, Episode, flat
+from training.reward import RewardFunction
+
+RIDGE = 1.0
+"""Penalty of the linear probe on standardised factors."""
+LEAST = 8
+"""Episodes with unlike outcomes, below which nothing is said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relevance:
+    """How far the factors of recorded episodes tell their outcomes."""
+
+    episodes: int
+    correlation: Mapping[str, float | None]
+    """Factor -> correlation of its mean over an episode with the outcome by length; None for one that never varies."""
+    explained: float | None
+    """Share of the outcomes' variance that a linear probe tells of episodes it was not fitted to, at least 0.
+
+    None where the recorded episodes all end alike, or are too few.
+    """
+
+
+def relevance(episodes: Sequence[Episode], reward: RewardFunction) -> Relevance:
+    """Ask ``reward`` for its factors of every step, and hold their means against the outcomes.
+
+    The probe is a ridge regression, judged on each episode by the fit to all others (Allen's PRESS, 1974). Random play
+    may never meet what matters, so a low figure is a hint and no refusal. Raises what ``reward`` raises.
+    """
+    named = reward(flat(episodes)).components
+    lengths = np.array([len(episode) for episode in episodes])
+    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+    means = {name: np.add.reduceat(values[0], starts) / lengths for name, values in sorted(named.items())}
+    outcome = np.array([float(episode.reward.sum()) for episode in episodes]) / lengths
+    varied = len(episodes) >= LEAST and bool(np.ptp(outcome) > 1e-9)
+    return Relevance(
+        episodes=len(episodes),
+        correlation={name: _correlation(values, outcome) if varied else None for name, values in means.items()},
+        explained=_explained(np.stack(list(means.values()), 1), outcome) if varied else None,
+    )
+
+
+def _correlation(values: Array, outcome: Array) -> float | None:
+    return float(np.corrcoef(values, outcome)[0, 1]) if np.ptp(values) > 1e-9 else None
+
+
+def _explained(factors: Array, outcome: Array) -> float:
+    varying = factors[:, np.ptp(factors, axis=0) > 1e-9]
+    if varying.shape[1] == 0:
+        return 0.0
+    standard = (varying - varying.mean(0)) / varying.std(0)
+    inputs = np.concatenate([np.ones((len(outcome), 1)), standard], 1)
+    penalty = RIDGE * np.eye(inputs.shape[1])
+    penalty[0, 0] = 0.0
+    hat = inputs @ np.linalg.solve(inputs.T @ inputs + penalty, inputs.T)
+    left_out = (outcome - hat @ outcome) / np.clip(1 - np.diag(hat), 1e-9, None)
+    # The mean that stands against it leaves the episode out as well.
+    count = len(outcome)
+    alone = (outcome - outcome.mean()) * count / (count - 1)
+    return float(max(0.0, 1 - np.square(left_out).sum() / np.square(alone).sum()))
