@@ -2,7 +2,7 @@
 
     python -m benchmarks.credit                      train what is missing, then print the table
     python -m benchmarks.credit --write              and put it into docs/performance.md
-    python -m benchmarks.credit --tasks reacher-episodic --arms raw-rd uniform
+    python -m benchmarks.credit --tasks reacher-episodic --arms raw-rd hand-ridge
 
 Every arm has the same five seeds, the task's own settings and the same budget. What is done lies in
 ``results/credit/<task>/<arm>.json`` and is not done again; Ctrl-C loses the arm under way. The programs lie in
@@ -37,10 +37,15 @@ BUDGETS = {
 }
 """Env steps of a learner by task."""
 LATENTS = ("hand", "one-shot", "loop")
-ARMS = ("dense", "uniform", "raw-rd", "raw-rrd", "raw-rrdu", *LATENTS)
+DECODERS = ("ridge", "rd", "rrd", "rrdu")
+ARMS = (
+    "dense", "uniform", *(f"raw-{d}" for d in DECODERS), *(f"{kind}-{d}" for kind in LATENTS for d in ("ridge", "rrdu"))
+)  # fmt: skip
+"""What an arm reads, and what its decoder is; ``dense`` is the native reward at each step, ``uniform`` reads nothing.
+
+In grid tasks the native reward comes at an episode's end alone, so ``dense`` is the task as it is.
+"""
 SEEDS = (0, 1, 2, 3, 4)
-METHOD = "rrdu"
-"""What latent programs are decoded by, and so the raw arm that they are held against."""
 
 
 def programs() -> dict[str, dict[str, Any]]:
@@ -69,12 +74,13 @@ def train_arm(task_id: str, arm: str, seeds: Sequence[int]) -> dict[str, Any]:
     with ExitStack() as jails:
         reward: Any = None
         credit: Credit | None = None
-        if arm in LATENTS:
-            program = RewardProgram(programs()[task_id][arm]["source"], "latent")
+        read, _, method = arm.rpartition("-")
+        if read:
+            credit = Credit(method=method)  # type: ignore[arg-type]
+            reward = RawInputs(task.action)
+        if read in LATENTS:
+            program = RewardProgram(programs()[task_id][read]["source"], "latent")
             reward = jails.enter_context(JailedReward(EmbeddedSandbox(), program))
-            credit = Credit(method=METHOD)
-        elif arm.startswith("raw-"):
-            reward, credit = RawInputs(task.action), Credit(method=arm.removeprefix("raw-"))  # type: ignore[arg-type]
         elif arm == "uniform":
             credit = Credit(method="uniform")
         learners = [Learner(arm=arm, seed=seed, reward=reward, credit=credit) for seed in seeds]
@@ -88,7 +94,7 @@ def train_arm(task_id: str, arm: str, seeds: Sequence[int]) -> dict[str, Any]:
         "fitness": [each.fitness for each in found],
         "area": [each.area for each in found],
         "curves": [[[p.env_steps, getattr(p, measure)] for p in each.curve] for each in found],
-        "importance": dict(found[0].importance) if found[0].importance and arm in LATENTS else None,
+        "importance": dict(found[0].importance) if found[0].importance and read in LATENTS else None,
     }
 
 
@@ -100,7 +106,8 @@ def measured(tasks: Sequence[str], arms: Sequence[str]) -> dict[str, dict[str, A
         for arm in arms:
             path = RESULTS / "credit" / task / f"{arm}.json"
             if not path.exists():
-                if arm in LATENTS and arm not in known.get(task, {}):
+                kind = arm.rpartition("-")[0]
+                if kind in LATENTS and kind not in known.get(task, {}):
                     continue
                 print(f"{task} {arm} ...", file=sys.stderr, flush=True)
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -149,11 +156,14 @@ def table(found: Mapping[str, Mapping[str, Any]]) -> str:
             f"| {task}, {BUDGETS[task]:,} | {arm} | {told(each['fitness'])} | {told(each['area'])} |"
             for arm, each in arms.items()
         ]
-    for arm in LATENTS:
-        difference = gain(found, arm, f"raw-{METHOD}")
-        if difference is not None:
-            mean, low, high = difference
-            lines.append(f"| all, scaled | {arm} less raw-{METHOD} | | {mean:.3f} [{low:.3f}, {high:.3f}] |")
+    for kind, decoder in ((kind, decoder) for kind in LATENTS for decoder in ("ridge", "rrdu")):
+        for control in dict.fromkeys((f"raw-{decoder}", "raw-rrdu", "dense")):
+            difference = gain(found, f"{kind}-{decoder}", control)
+            if difference is not None:
+                mean, low, high = difference
+                lines.append(
+                    f"| all, scaled | {kind}-{decoder} less {control} | | {mean:.3f} [{low:.3f}, {high:.3f}] |"
+                )
     return "\n".join(lines)
 
 

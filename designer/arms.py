@@ -25,7 +25,7 @@ class Arm:
     """The candidate's id, or that of a control."""
     program: RewardProgram | None
     """None: no generated code, but for the control's own way of being paid."""
-    method: Method = "rrdu"
+    method: Method = "ridge"
     """How outcomes are decoded, where they are."""
 
     @property
@@ -56,6 +56,10 @@ def controls(task: TaskSpec, form: Form | Literal["auto"] = "reward") -> tuple[A
     return (*arms, *(() if form == "reward" else decoded_controls()))
 
 
-def decoded_controls(method: Method = "rrdu") -> tuple[Arm, ...]:
-    """The arms that a latent reward is held against besides."""
-    return Arm(name="raw", program=None, method=method), Arm(name="uniform", program=None)
+def decoded_controls(method: Method = "ridge") -> tuple[Arm, ...]:
+    """The arms that a latent reward is held against besides.
+
+    State and action as they are need a decoder that is not linear: a linear one would be a weak control.
+    """
+    raw = Arm(name="raw", program=None, method="rrdu" if method == "ridge" else method)
+    return raw, Arm(name="uniform", program=None)

@@ -81,7 +81,7 @@ def train(
     seed: int = 0,
     env_steps: int | None = None,
     form: Literal["reward", "latent"] = "reward",
-    decoder: Literal["rd", "rrd", "rrdu"] = "rrdu",
+    decoder: Literal["ridge", "rd", "rrd", "rrdu"] = "ridge",
     device: Literal["auto", "cpu", "cuda"] = "auto",
     sandbox: Literal["auto", "docker", "embedded"] = "auto",
     as_json: AsJson = False,

@@ -30,7 +30,7 @@ def train_file(
     settings: DesignSettings,
     sandbox_name: Literal["auto", "docker", "embedded"],
     console: Console,
-    decoder: Method = "rrdu",
+    decoder: Method = "ridge",
 ) -> Json:
     """Verify, train and print; returns what was measured. Raises ``CandidateError`` for a refused program.
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from envs.episode import Array, Transitions
 from envs.task import Action
-from training.decoder import Credit, Decoder, Factors, Method, initial_decoder, losses
+from training.decoder import Credit, Decoder, Factors, Method, initial_decoder, losses, ridge
 from training.observation import RunningMoments
 from training.ppo import Adam
 from training.remembered import Episodes
@@ -70,7 +70,8 @@ class CreditPool:
         self._moments = RunningMoments(len(seeds), factors, device)
         self._draws = [generator(seed, "decoder batches") for seed in seeds]
         weights = [generator(seed, "decoder weights") for seed in seeds]
-        self._decoder = initial_decoder(factors, credit.hidden, weights, device)
+        hidden = () if credit.method == "ridge" else credit.hidden
+        self._decoder = initial_decoder(factors, hidden, weights, device)
         self._adam = Adam(self._decoder.matrices)
 
     @property
@@ -88,8 +89,7 @@ class CreditPool:
             return torch.from_numpy(self._episodes.shares(native.shape[1])).to(factors.device)
         self._moments.update(factors.flatten(1, 2))
         scale = self.scale()
-        for _ in range(self._credit.updates):
-            self._update(self._credit.method, scale)
+        self._fit(self._credit.updates, scale)
         with torch.no_grad():
             rewards = self._decoder(self._normal(factors.flatten(1, 2)))
         return rewards.view(native.shape) * scale[:, None, None]
@@ -125,8 +125,7 @@ class CreditPool:
         )  # fmt: skip
         pool._moments.update(pool._episodes.steps())
         scale = pool.scale()
-        for _ in range(REFIT):
-            pool._update(self._credit.method, scale)
+        pool._fit(REFIT, scale)
         mean, deviation = pool._moments.moments()
         layers = pool._decoder.weights(0)
         layers["decoder.0.weight"] = layers["decoder.0.weight"][: self.factors]
@@ -166,6 +165,30 @@ class CreditPool:
         """``(P, B, F)`` factors less their running mean, by their deviation, in bounds."""
         mean, deviation = self._moments.moments()
         return ((factors - mean[:, None]) / deviation[:, None]).clamp_(-FACTOR_CLIP, FACTOR_CLIP)
+
+    def _fit(self, updates: int, scale: Tensor) -> None:
+        """Learn from the remembered episodes: ``updates`` steps of gradient descent, or the solution itself."""
+        if self._credit.method == "uniform":
+            return
+        if self._credit.method == "ridge":
+            self._solve(scale)
+            return
+        for _ in range(updates):
+            self._update(self._credit.method, scale)
+
+    @torch.no_grad()
+    def _solve(self, scale: Tensor) -> None:
+        mean, deviation = (each.cpu().numpy().astype(np.float64) for each in self._moments.moments())
+        weight, bias = self._decoder.matrices
+        weight.zero_()
+        bias.zero_()
+        for p, unit in enumerate(scale.tolist()):
+            outcome, length = self._episodes.outcomes(p)
+            if unit > 0:
+                inputs = (self._episodes.means(p) - mean[p]) / deviation[p]
+                slopes, start = ridge(inputs, outcome / length / unit)
+                weight[p, : self.factors, 0] = torch.from_numpy(slopes)
+                bias[p, 0, 0] = start
 
     def _update(self, method: Method, scale: Tensor) -> None:
         batch = self._episodes.sample(max(1, self._credit.rows // self._most), self._most, self._draws)

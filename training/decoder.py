@@ -12,6 +12,9 @@ RRD's expectation is RD's loss plus the variance of its sampled mean, which puni
 to step. For K of T steps drawn without replacement that variance is ``(1 - K / T) S^2 / K`` (Cochran 1977, theorem
 2.2), and ``s^2`` (divided by ``K - 1``) estimates ``S^2`` without bias: so RRDu's expectation is RD's loss. An episode
 of no more than K steps is taken whole, and all three are the same there.
+
+Ridge is RD with a linear decoder, solved in closed form on every remembered episode (least squares on sums, Efroni et
+al. 2021); how far its weights are shrunk is chosen by generalised cross-validation (Golub, Heath and Wahba 1979).
 """
 
 from __future__ import annotations
@@ -20,30 +23,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from envs.episode import Array
 from training.layers import Part, initial, loaded, mlp, padded, perceptron, unpadded
 
-Method = Literal["rd", "rrd", "rrdu"]
+Method = Literal["rd", "rrd", "rrdu", "ridge"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credit:
     """How a learner's outcomes become rewards."""
 
-    method: Method | Literal["uniform"] = "rrdu"
+    method: Method | Literal["uniform"] = "ridge"
     """``uniform`` gives each step its share ``R / T``, as iterative relative credit refinement does (Gangwani et al.
     2020), and needs no decoder.
     """
     hidden: tuple[int, ...] = (64, 64)
+    """Widths of the decoder's layers; ``ridge`` has none."""
     sampled: int = 64
     """Steps of an episode that RRD and RRDu look at."""
     rows: int = 2_048
     """Steps that an update looks at, of as many episodes as they make."""
-    updates: int = 4
-    """Updates of the decoder after each rollout."""
+    updates: int = 16
+    """Updates of the decoder after each rollout; ``ridge`` needs none."""
     learning_rate: float = 1e-3
     kept_steps: int = 100_000
     """Steps of a learner that are remembered."""
@@ -81,6 +86,32 @@ def losses(method: Method, rewards: Tensor, batch: Sampled) -> Tensor:
         spread = ((rewards - mean[..., None]) * batch.taken).square().sum(2) / (count - 1).clamp(min=1)
         error = error - (1 - count / batch.length) * spread / count
     return error.mean(1)
+
+
+SHRUNK = np.logspace(-6, 2, 17)
+"""What ridge chooses from: penalties of the squared weights beside the mean squared error."""
+
+
+def ridge(inputs: Array, wanted: Array) -> tuple[Array, float]:
+    """Weights ``(F,)`` and intercept of ``wanted`` ``(E,)`` from ``inputs`` ``(E, F)``, each episode's mean.
+
+    Of all ``SHRUNK`` those with the least error by generalised cross-validation, ``mean squared error / (1 - trace of
+    the hat matrix / E)^2``. Nothing is told from fewer than three episodes.
+    """
+    count, width = inputs.shape
+    if count < 3:
+        return np.zeros(width), float(wanted.mean()) if count else 0.0
+    middle, mean = inputs.mean(0), float(wanted.mean())
+    centred, rest = inputs - middle, wanted - mean
+    values, vectors = np.linalg.eigh(centred.T @ centred / count)
+    values = values.clip(min=0.0)
+    along = vectors.T @ (centred.T @ rest) / count
+    kept = values / (values + SHRUNK[:, None])
+    solved = along / (values + SHRUNK[:, None])
+    error = (rest @ rest) / count - 2 * solved @ along + (solved**2 * values).sum(1)
+    freedom = (1 - (1 + kept.sum(1)) / count).clip(min=1e-3)
+    weights = vectors @ solved[int(np.argmin(error / freedom**2))]
+    return weights, mean - float(middle @ weights)
 
 
 class Decoder:

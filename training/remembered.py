@@ -28,6 +28,10 @@ class Episodes:
         self._sum = np.zeros((population, rows // agents))
         self._done: list[Array] = [np.zeros((0, 4)) for _ in range(population)]
         """For each learner ``(E, 4)``: environment, first step, length (of all agents together), outcome."""
+        self._totals: list[Array] = [np.zeros((0, factors)) for _ in range(population)]
+        """For each learner ``(E, F)``: the sums of the factors over these episodes."""
+        self._open = torch.zeros((population, rows // agents, factors), dtype=torch.float64, device=device)
+        """The sums over the steps of episodes under way."""
         self._latest = self._done
         """Those of them that the last rollout completed."""
 
@@ -47,15 +51,42 @@ class Episodes:
                 length = (self._now + t + 1 - self._began[p, env]) * self._agents
                 found[p].append(np.stack([env, self._began[p, env], length, self._sum[p, env]], 1))
                 self._began[p, env], self._sum[p, env] = self._now + t + 1, 0.0
+        totals = self._sums(factors, ended)
         self._now += steps
         self._latest = [np.concatenate(new) if new else np.zeros((0, 4)) for new in found]
         for p, new in enumerate(found):
             every = np.concatenate([self._done[p], *new])
-            self._done[p] = every[every[:, 1] >= self._now - slots]
+            kept = every[:, 1] >= self._now - slots
+            self._done[p], self._totals[p] = every[kept], np.concatenate([self._totals[p], totals[p]])[kept]
+
+    def _sums(self, factors: Tensor, ended: Array) -> list[Array]:
+        """The factors' sums over the episodes that a rollout completed, in the order of ``_done``."""
+        population, steps, _, width = factors.shape
+        teams = factors.to(torch.float64).view(population, steps, -1, self._agents, width).sum(3)
+        running = self._open[:, None] + teams.cumsum(1)
+        ends = torch.from_numpy(ended).to(factors.device)
+        # A sum runs on over the end of an episode, so the one that began later lacks what stood there.
+        upto = torch.where(ends[..., None], running, 0.0)
+        learner, env, step = ends.transpose(1, 2).nonzero(as_tuple=True)
+        found = upto[learner, step, env]
+        follows = torch.zeros_like(learner, dtype=torch.bool)
+        follows[1:] = (learner[1:] == learner[:-1]) & (env[1:] == env[:-1])
+        before = torch.where(follows[:, None], found.roll(1, 0), 0.0)
+        own = (found - before).cpu().numpy()
+        latest = torch.ones_like(follows)
+        latest[:-1] = ~follows[1:]
+        self._open = running[:, -1].index_put((learner[latest], env[latest]), -found[latest], accumulate=True)
+        order = np.lexsort((env.cpu().numpy(), step.cpu().numpy()))
+        whose = learner.cpu().numpy()[order]
+        return [own[order][whose == p] for p in range(population)]
 
     def outcomes(self, learner: int) -> tuple[Array, Array]:
         """Outcome and length of each episode that a learner remembers, ``(E,)``."""
         return self._done[learner][:, 3], self._done[learner][:, 2]
+
+    def means(self, learner: int) -> Array:
+        """The factors' means over each episode that a learner remembers, ``(E, F)``."""
+        return self._totals[learner] / self._done[learner][:, 2:3]
 
     def shares(self, steps: int) -> Array:
         """Each step's share of its episode's outcome in the last rollout of ``steps`` steps, ``(P, T, N)`` float32.
@@ -104,6 +135,7 @@ class Episodes:
         one = Episodes(1, every, factors, slots, str(self._ring.device), agents=self._agents)
         one._ring = self._ring[list(learners)].transpose(0, 1).reshape(1, slots, -1, factors)
         one._now = self._now
+        one._totals = [np.concatenate([self._totals[p] for p in learners])]
         offset = np.array([[rows // self._agents, 0, 0, 0]])
         one._done = [np.concatenate([self._done[p] + offset * i for i, p in enumerate(learners)])]
         return one
@@ -118,5 +150,7 @@ class Episodes:
         kept = learners.tolist()
         self._ring = self._ring[learners]
         self._began, self._sum = self._began[kept], self._sum[kept]
+        self._open = self._open[learners]
         self._done = [self._done[p] for p in kept]
+        self._totals = [self._totals[p] for p in kept]
         self._latest = [self._latest[p] for p in kept]
