@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from envs.episode import Array
 from envs.task import TaskSpec
 from sandbox.program import Form, RewardProgram
 from training.credit import RawInputs
 from training.decoder import Credit, Method
+from training.frozen import FrozenReward
 from training.result import Learner
 from training.reward import RewardFunction
 
@@ -27,6 +29,8 @@ class Arm:
     """None: no generated code, but for the control's own way of being paid."""
     method: Method = "ridge"
     """How outcomes are decoded, where they are."""
+    decoder: Mapping[str, Array] | None = None
+    """A frozen decoder of the program's factors: what it says is paid, as a bundle pays it, and nothing is learned."""
 
     @property
     def folder(self) -> str:
@@ -38,12 +42,16 @@ class Arm:
         """How outcomes become rewards; None for an arm that is paid what its program or the environment says."""
         if self.name == "uniform":
             return Credit(method="uniform")
+        if self.decoder is not None:
+            return None
         latent = self.program is not None and self.program.form == "latent"
         return Credit(method=self.method) if latent or self.name == "raw" else None
 
     def learners(self, task: TaskSpec, seeds: Sequence[int], jailed: RewardFunction | None) -> list[Learner]:
         """A training for each seed; ``jailed`` answers for the arm's program."""
         reward = RawInputs(task.action) if self.name == "raw" else jailed
+        if self.decoder is not None and jailed is not None:
+            reward = FrozenReward(jailed, self.decoder)
         return [Learner(arm=self.name, seed=seed, reward=reward, credit=self.credit) for seed in seeds]
 
 

@@ -69,11 +69,24 @@ def _earlier(store: RunStore, before: int) -> list[Json]:
                 "native_fitness": native,
                 "curves": curves(training) if training else None,
                 "components": component_course(training) if training else {},
-                "importance": training.get("importance") if training else None,
+                **_factors(training or {}),
                 "violations": [v["message"] for v in verification.get("violations", [])][:2],
             }
         )
     return shown
+
+
+def _factors(record: Json) -> Json:
+    """What a training showed of a latent reward's factors; all None for an explicit one."""
+    return {name: record.get(name) for name in ("importance", "ablation", "explained", "importance_course")}
+
+
+def _reading(task: TaskSpec) -> list[str]:
+    """How a program reads each field, in code, with its shape."""
+    return [
+        f'next_state["{field.name}"]  # ({", ".join(["B", *map(str, field.shape)])}{"" if field.shape else ","})'
+        for field in task.state
+    ]
 
 
 def _drafts(store: RunStore, slot: Mapping[str, int]) -> list[Json]:
@@ -116,6 +129,7 @@ def designer_facts(
         "form": form,
         "task": task_facts(task),
         "state": task.state_schema(),
+        **({"reading": _reading(task)} if form == "latent" else {}),
         "programs": earlier,
         "drafts": _drafts(store, slot) if merging else [],
         "tried": tried[-TRIED:],
@@ -183,7 +197,8 @@ def analyzer_facts(
             "native_fitness": _control(store),
             "curves": curves(record),
             "components": component_course(record),
-            "importance": record.get("importance"),
+            **_factors(record),
+            "decoded": store.read_json(f"candidates/{candidate}/decoded.json"),
             "episodes": told,
         },
         "slot": dict(slot),

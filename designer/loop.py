@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, TypedDict
 
 from designer.agents import Agents
@@ -92,7 +92,7 @@ class Loop:
             self.store.set_status(candidate, "rejected_by_person")
         wanted = [c for c in self._waiting(state) if c not in state.get("rejected", [])]
         arms = [Arm(name=c, program=self.store.program(c)) for c in wanted]
-        reserve = (1 + len(self._controls())) * self.settings.confirm_seeds
+        reserve = (1 + len(self._controls()) + (self.settings.form != "reward")) * self.settings.confirm_seeds
         try:
             self.trainings.run(arms, self.settings.selection_seeds(), "selection", reserve=reserve)
         except CapReached as cap:
@@ -155,12 +155,21 @@ class Loop:
         if difference(record, native)["iqm"] <= 0:
             self.store.event("not_confirmed", candidate=best[0], reason="not above the native control in selection")
             return {}
-        arms = [Arm(name=best[0], program=self.store.program(best[0])), *self._controls()]
+        winner = Arm(name=best[0], program=self.store.program(best[0]))
         try:
-            self.trainings.run(arms, self.settings.confirmation_seeds(), "confirmation")
+            self.trainings.run([winner, *self._controls()], self.settings.confirmation_seeds(), "confirmation")
+            if winner.credit is not None and self.task.agents == 1:
+                self._try_bundle(winner)
         except CapReached as cap:
             return {"stopped_by": cap.name}
         return {}
+
+    def _try_bundle(self, winner: Arm) -> None:
+        """Train fresh seeds on the frozen decoder, which is what a bundle of a latent reward holds."""
+        record = self.trainings.result(winner, "confirmation")
+        if record and record["failure"] is None:
+            frozen = replace(winner, decoder=self.store.read_decoder(winner.folder))
+            self.trainings.run([frozen], self.settings.bundle_seeds(), "bundle")
 
     def finish(self, state: RunState) -> RunState:
         """Write the scorecard."""

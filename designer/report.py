@@ -27,7 +27,7 @@ from designer.scorecard import difference
 from designer.settings import DesignSettings
 from designer.store import Json, RunStore
 from designer.trainings import unpack
-from designer.views import fitness_text, importance_lines
+from designer.views import decoded_lines, fitness_text, importance_lines, outcome_lines
 from envs.task import TaskSpec
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -214,6 +214,9 @@ def _candidate(store: RunStore, task: TaskSpec, candidate: str) -> Json:
         "critique": _record(store, candidate, "critique"),
         "analysis": analysis,
         "importance": importance_lines(_record(store, candidate, "training") or {}),
+        "decoded": decoded_lines(store.read_json(f"candidates/{candidate}/decoded.json")),
+        "bundle": (_record(store, candidate, "bundle") or {}).get("fitness"),
+        "outcome": outcome_lines((_record(store, candidate, "verification") or {}).get("measured", {})),
         "episodes": _episodes(store, task, candidate, analysis),
     }
 

@@ -51,12 +51,15 @@ def scorecard(task: TaskSpec, settings: DesignSettings, store: RunStore, budget:
     for candidate in store.candidate_ids():
         facts = store.candidate(candidate) or {}
         fitness = _shown(store, f"candidates/{candidate}")
+        bundle = store.read_json(f"candidates/{candidate}/bundle.json")
         candidates.append(
             {
                 "id": candidate,
                 "iteration": facts["iteration"],
                 "status": facts["status"],
                 "fitness": fitness if fitness["seeds"] else None,
+                # A latent reward's with its decoder frozen, on seeds that the decoder was not fitted to.
+                "bundle_fitness": bundle and bundle["fitness"],
             }
         )
     spent = budget.spent

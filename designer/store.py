@@ -144,6 +144,19 @@ class RunStore:
 
         self._write(name, save({k: np.ascontiguousarray(v) for k, v in arrays.items()}))
 
+    def read_decoder(self, folder: str) -> dict[str, Array]:
+        """An arm's frozen decoder, arrays by name. Raises ``UserError`` where there is none, or a broken one."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        name = f"{folder}/decoder.safetensors"
+        try:
+            return load(self._read(name, most=LARGEST_PROGRAM))
+        except FileNotFoundError as error:
+            raise UserError(f"{self.root} lacks {name}, which a training leaves.") from error
+        except SafetensorError as error:
+            raise UserError(f"{name} is broken: {error}") from error
+
     def read_json(self, name: str) -> Any | None:
         """A JSON file's content, or None where there is none. Raises ``UserError`` for a broken one."""
         try:

@@ -26,11 +26,14 @@ from training.population import train
 from training.result import Progress, TrainingResult
 from training.statistics import summary
 
-Purpose = Literal["selection", "confirmation"]
+Purpose = Literal["selection", "confirmation", "bundle"]
+"""What a training is for: to choose a candidate, to confirm the chosen one, or to see what its bundle teaches."""
 EVALUATION_EPISODES = 100
 JUDGED_AFTER = 0.1
 """Share of a training after which its speed tells whether the minutes suffice."""
-_RECORD: dict[Purpose, str] = {"selection": "training", "confirmation": "confirmation"}
+EXTREMES = 3
+"""Steps of an episode that are named for what a decoder pays there, at either end."""
+_RECORD: dict[Purpose, str] = {"selection": "training", "confirmation": "confirmation", "bundle": "bundle"}
 
 
 def device_of(wanted: str) -> str:
@@ -155,7 +158,10 @@ class Trainings:
             weights = {f"seed{r.seed}/{name}": value for r in results for name, value in r.weights.items()}
             self._store.write_tensors(f"{arm.folder}/policy.safetensors", weights)
             self._store.write_arrays(f"{arm.folder}/trajectories.npz", _pack(results[0].episodes))
-        if results[0].decoder is not None:
+            if results[0].decoded is not None:
+                told = _disagreement(results[0].episodes, results[0].decoded)
+                self._store.write_json(f"{arm.folder}/decoded.json", told)
+        if results[0].decoder is not None and purpose != "bundle":
             self._store.write_tensors(f"{arm.folder}/decoder.safetensors", dict(results[0].decoder))
         self._store.write_json(f"{arm.folder}/{record}.json", _record(self.task, arm, purpose, results))
         failure = next((r.failure for r in results if r.failure), None)
@@ -176,7 +182,7 @@ def _record(task: TaskSpec, arm: Arm, purpose: Purpose, results: Sequence[Traini
         "fitness": summary([r.fitness for r in results]),
         "area": float(np.mean([r.area for r in results])),
         "failure": next((r.failure for r in results if r.failure), None),
-        "importance": None if results[0].importance is None else dict(results[0].importance),
+        **_attribution(results[0]),
         "env_steps": sum(r.env_steps for r in results),
         "evaluation_steps": sum(r.evaluation_steps for r in results),
         "seeds": [
@@ -190,6 +196,34 @@ def _record(task: TaskSpec, arm: Arm, purpose: Purpose, results: Sequence[Traini
             for r in results
         ],
     }
+
+
+def _attribution(result: TrainingResult) -> Json:
+    """What a decoder makes of its factors; all None where there are none."""
+    found = result.attribution
+    return {
+        "importance": found and dict(found.importance),
+        "ablation": found and dict(found.ablation),
+        "explained": found and found.explained,
+        "importance_course": [[steps, dict(told)] for steps, told in result.importance_course],
+    }
+
+
+def _disagreement(episodes: Sequence[Episode], decoded: Sequence[Array]) -> list[Json]:
+    """For each recorded episode its outcome, what the frozen decoder makes of it, and where it pays most and least."""
+    told = []
+    for i, (episode, rewards) in enumerate(zip(episodes, decoded, strict=True)):
+        order = np.argsort(rewards, kind="stable")
+        told.append(
+            {
+                "episode": f"e{i}",
+                "outcome": float(episode.reward.sum()),
+                "decoded": float(rewards.sum()),
+                "highest": [[int(t), float(rewards[t])] for t in order[::-1][:EXTREMES]],
+                "lowest": [[int(t), float(rewards[t])] for t in order[:EXTREMES]],
+            }
+        )
+    return told
 
 
 def _pack(episodes: Sequence[Episode]) -> dict[str, Array]:

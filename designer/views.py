@@ -45,6 +45,10 @@ def scorecard_view(card: Json) -> RenderableType:
     for row in card["candidates"]:
         if not best or row["id"] != best["id"]:
             table.add_row(row["id"], fitness_text(row["fitness"]), f"iteration {row['iteration']}, {row['status']}")
+    for row in card["candidates"]:
+        if row.get("bundle_fitness"):
+            frozen = f"{row['id']} with its decoder frozen, on fresh seeds"
+            table.add_row("as a bundle", fitness_text(row["bundle_fitness"]), frozen)
     cost = card["cost"]
     usd = "unknown" if cost["usd"] is None else f"${cost['usd']:.4f}"
     lines = [
@@ -130,7 +134,8 @@ def candidate_view(store: RunStore, task: TaskSpec, candidate: str) -> Renderabl
         parts += [Rule("critic", align="left"), Text("\n".join([verdict, *critique["reasons"]]))]
     record = store.read_json(f"candidates/{candidate}/training.json")
     if record:
-        parts += [Rule("training", align="left"), _training(record)]
+        decoded = decoded_lines(store.read_json(f"candidates/{candidate}/decoded.json"))
+        parts += [Rule("training", align="left"), _training(record), Text("\n".join(decoded))]
     analysis = store.read_json(f"candidates/{candidate}/analysis.json")
     if analysis:
         cited = [f"  {e['episode']} step {e['step']}: {e['what']}" for e in analysis["evidence"]]
@@ -157,6 +162,7 @@ def verification_view(found: Json) -> RenderableType:
     lines += [f"warning: {w}" for w in found["measured"].get("warnings", [])]
     if found["audit"]:
         lines.append(f"audit: {found['audit']['verdict']}")
+    lines += outcome_lines(found["measured"])
     parts: list[RenderableType] = [Text("\n".join(lines))]
     if found["components"]:
         keys = ("min", "mean", "max", "std", "share")
@@ -165,6 +171,19 @@ def verification_view(found: Json) -> RenderableType:
             table.add_row(name, *(f"{values[k]:.3g}" if values.get(k) is not None else "-" for k in keys))
         parts.append(table)
     return Group(*parts)
+
+
+def outcome_lines(measured: Json) -> list[str]:
+    """What a latent reward's factors say of the outcomes of recorded episodes; nothing for an explicit reward."""
+    found, lying = measured.get("outcome"), measured.get("latent")
+    if not found or not lying:
+        return []
+    lines = [f"effective rank {lying['effective_rank']:.3g} of {len(found['correlation'])} factors"]
+    if found["explained"] is None:
+        return [*lines, f"the {found['episodes']} recorded episodes end alike, which says nothing of the factors"]
+    told = ", ".join(f"{name} {value:+.2f}" for name, value in found["correlation"].items() if value is not None)
+    probe = f"a linear probe tells {found['explained']:.0%} of the variance in the outcomes of"
+    return [*lines, f"{probe} {found['episodes']} recorded episodes; correlations: {told or 'none'}"]
 
 
 def _training(record: Json) -> RenderableType:
@@ -187,9 +206,31 @@ def importance_lines(record: Json) -> list[str]:
     found = record.get("importance") or {}
     if not found:
         return []
-    told = [f"  {name}: {share:.1%}" for name, share in sorted(found.items(), key=lambda one: -one[1])]
-    head = "importance: how much worse the outcomes are told with a factor's values shuffled, of their variance"
-    return [head, *told]
+    total = sum(max(share, 0.0) for share in found.values()) or 1.0
+    lost, course = record.get("ablation") or {}, record.get("importance_course") or []
+    lines = ["importance: what the decoder's error grows by with a factor's values shuffled, as a share of all factors"]
+    if record.get("explained") is not None:
+        lines.append(
+            f"  a linear decoder of all factors tells {record['explained']:.0%} of the variance of outcomes it was not "
+            "fitted to; without one of them, less by"
+        )
+    for name, share in sorted(found.items(), key=lambda one: -one[1]):
+        then = [told[name] / (sum(max(s, 0.0) for s in told.values()) or 1.0) for _, told in course if name in told]
+        spark = f"  {sparkline([min(max(s, 0.0), 1.0) for s in then])}" if then else ""
+        without = f"  without it -{lost[name]:.0%}" if name in lost else ""
+        lines.append(f"  {name}: {max(share, 0.0) / total:.0%}{without}{spark}")
+    return lines
+
+
+def decoded_lines(decoded: list[Json] | None) -> list[str]:
+    """What a frozen decoder pays in the recorded episodes, beside their outcomes."""
+    told = []
+    for one in decoded or []:
+        most = ", ".join(f"{value:.3g} at step {step}" for step, value in one["highest"])
+        least = ", ".join(f"{value:.3g} at step {step}" for step, value in one["lowest"])
+        sums = f"outcome {one['outcome']:.3g}, decoded {one['decoded']:.3g}"
+        told.append(f"  {one['episode']}: {sums}; most {most}; least {least}")
+    return ["outcome and what the decoder makes of it, by recorded episode", *told] if told else []
 
 
 def diff_view(store: RunStore, first: str, second: str) -> RenderableType:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from envs.episode import Array, Transitions
 from envs.task import Action
+from training.attribution import Attribution, ablation, permutation
 from training.decoder import Credit, Decoder, Factors, Method, initial_decoder, losses, ridge
 from training.observation import RunningMoments
 from training.ppo import Adam
@@ -35,8 +36,8 @@ class Frozen(NamedTuple):
 
     weights: dict[str, Array]
     """``decoder.*``; around them ``factors.mean`` and ``factors.deviation`` ``(F,)``, and ``scale`` ``(1,)``."""
-    importance: dict[str, float]
-    """By how much the error of the outcomes grows without each factor, as a share of their variance."""
+    attribution: Attribution | None
+    """None where the factors are raw inputs, which have no meaning one by one."""
 
 
 class CreditPool:
@@ -111,7 +112,11 @@ class CreditPool:
         self._draws = [self._draws[p] for p in learners.tolist()]
         self._names = [self._names[p] for p in learners.tolist()]
 
-    def frozen(self, learners: Sequence[int]) -> Frozen | None:
+    def learns(self, learner: int) -> bool:
+        """Whether there is a decoder, and an episode for it to learn from."""
+        return self._credit.method != "uniform" and len(self._episodes.outcomes(learner)[0]) > 0
+
+    def frozen(self, learners: Sequence[int], *, attributed: bool = True) -> Frozen | None:
         """One decoder, fitted to all that these learners, who share their factors, remember.
 
         None where no episode is known, and for ``uniform``, which has none.
@@ -135,36 +140,25 @@ class CreditPool:
             "factors.deviation": deviation[0].cpu().numpy(),
             "scale": scale.cpu().numpy(),
         }
-        return Frozen(weights, dict(zip(pool._names[0], pool._importance(scale), strict=True)))
+        return Frozen(weights, pool.attribution() if attributed else None)
 
-    @torch.no_grad()
-    def _importance(self, scale: Tensor) -> list[float]:
-        """By how much the error of the first learner's outcomes grows without each factor, of their variance.
-
-        A factor is taken away by exchanging its values among the steps (Breiman 2001).
-        """
-        batch = self._episodes.sample(IMPORTANCE_EPISODES, self._longest * self._agents, self._draws)
-        wanted = batch.outcome / batch.length / scale[:, None]
-        taken = batch.taken.flatten(1)
-
-        def error(inputs: Tensor) -> Tensor:
-            rewards = (self._decoder(inputs) * taken).view(batch.taken.shape)
-            return (rewards.sum(2) / batch.length - wanted).square().mean()
-
-        normal = self._normal(batch.inputs.flatten(1, 2))
-        plain, found = error(normal), []
-        places = taken[0].nonzero().view(-1)
-        order = places[torch.randperm(len(places), generator=self._draws[0]).to(places.device)]
-        for factor in range(self.factors):
-            without = normal.clone()
-            without[0, places, factor] = normal[0, order, factor]
-            found.append(float((error(without) - plain) / wanted.var().clamp(min=1e-12)))
-        return found
+    def attribution(self, learner: int = 0) -> Attribution:
+        """What one learner's decoder makes of its factors, as far as it remembers."""
+        names, episodes = self._names[learner], self._episodes.pooled([learner])
+        rng, scale = generator(0, "attribution"), self.scale()[learner]
+        batch = episodes.sample(IMPORTANCE_EPISODES, self._longest * self._agents, [rng])
+        batch = batch._replace(outcome=batch.outcome / scale.clamp(min=1e-12))
+        mean, deviation = (each[[learner]] for each in self._moments.moments())
+        decoder = self._decoder.select(torch.tensor([learner]))
+        with torch.no_grad():
+            shares = permutation(decoder, _normal(batch.inputs.flatten(1, 2), mean, deviation), batch, rng)
+        outcome, length = episodes.outcomes(0)
+        normal = (episodes.means(0) - mean[0].cpu().numpy()) / deviation[0].cpu().numpy()
+        explained, lost = ablation(normal, outcome / length)
+        return Attribution(dict(zip(names, shares, strict=True)), dict(zip(names, lost, strict=True)), explained)
 
     def _normal(self, factors: Tensor) -> Tensor:
-        """``(P, B, F)`` factors less their running mean, by their deviation, in bounds."""
-        mean, deviation = self._moments.moments()
-        return ((factors - mean[:, None]) / deviation[:, None]).clamp_(-FACTOR_CLIP, FACTOR_CLIP)
+        return _normal(factors, *self._moments.moments())
 
     def _fit(self, updates: int, scale: Tensor) -> None:
         """Learn from the remembered episodes: ``updates`` steps of gradient descent, or the solution itself."""
@@ -200,6 +194,11 @@ class CreditPool:
         self._adam.step(self._decoder.matrices, gradients, learning_rate=self._credit.learning_rate, max_norm=1.0)
 
 
+def _normal(factors: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+    """``(P, B, F)`` factors less their mean, by their deviation, in bounds."""
+    return ((factors - mean[:, None]) / deviation[:, None]).clamp_(-FACTOR_CLIP, FACTOR_CLIP)
+
+
 class RawInputs:
     """State and action themselves as factors: what a decoder reads where nobody wrote a latent reward."""
 
@@ -227,6 +226,7 @@ class Crediting:
     def __init__(self, learners: Sequence[Learner], *, rows: int, longest: int, device: str, agents: int = 1) -> None:
         self._learners = list(learners)
         self._rows, self._longest, self._device, self._agents = rows, longest, device, agents
+        self._courses: dict[str, list[tuple[int, dict[str, float]]]] = {}
         self._pools: list[tuple[list[int], CreditPool]] | None = None
         """Positions of a pool's learners, ascending; None before the first rollout tells how many factors there are."""
 
@@ -250,8 +250,23 @@ class Crediting:
         for members, pool in self._pools or ():
             own = [i for i, p in enumerate(members) if self._learners[p].arm == arm]
             if own:
-                return pool.frozen(own)
+                raw = isinstance(self._learners[members[own[0]]].reward, RawInputs)
+                return pool.frozen(own, attributed=not raw)
         return None
+
+    def look(self, env_steps: int) -> None:
+        """Note what the decoder of each arm's first learner makes of its factors after so many of its steps."""
+        for members, pool in self._pools or ():
+            seen = set()
+            for i, p in enumerate(members):
+                one = self._learners[p]
+                if one.arm not in seen and pool.learns(i) and not isinstance(one.reward, RawInputs):
+                    self._courses.setdefault(one.arm, []).append((env_steps, pool.attribution(i).importance))
+                seen.add(one.arm)
+
+    def course(self, arm: str) -> tuple[tuple[int, dict[str, float]], ...]:
+        """What ``look`` noted of an arm."""
+        return tuple(self._courses.get(arm, ()))
 
     def select(self, kept: Sequence[int]) -> None:
         """Keep only the learners at these positions, which are numbered anew."""

@@ -78,7 +78,9 @@ def loaded(parts: Sequence[Part], weights: Sequence[Mapping[str, Array]], device
     def one(part: Part) -> Tensor:
         matrices = torch.zeros(len(weights), part.rows, part.columns)
         for matrix, named in zip(matrices, weights, strict=True):
-            matrix[:, : part.keep] = torch.from_numpy(np.asarray(named[part.name], dtype=np.float32))
+            known = torch.from_numpy(np.asarray(named[part.name], dtype=np.float32))
+            # Rows that only pad the width may have been left out.
+            matrix[: known.shape[0] if part.gain else 1, : part.keep] = known
         return matrices.to(device)
 
     return [one(part) for part in parts]

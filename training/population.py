@@ -17,21 +17,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envs.episode import Array
+from envs.episode import Array, Episode, transitions
 from envs.make_vector import make_vector, simulated
 from envs.task import TaskSpec
 from training.credit import Crediting, Frozen
 from training.curve import Curves, area
 from training.evaluate import architecture, evaluate, policy_weights
+from training.frozen import FrozenReward
 from training.network import initial_network
 from training.normalizer import RewardNormalizer
 from training.observation import encoder
 from training.payment import Payment, groups, paying, rewarded_rows
 from training.ppo import Adam, Batch, Shuffle, gae, shuffled, update
 from training.result import Learner, OnRollout, OnStep, Point, Progress, StoppedEarly, TrainingResult
+from training.reward import RewardFailure
 from training.rollout import Rollout, collect
 from training.seeding import derive, generator
 from training.sparse import lean
+
+LOOKS = 5
+"""How often in a training it is noted what decoders make of their factors."""
 
 
 def train(
@@ -93,12 +98,28 @@ def train(
             weights=one.weights,
             episodes=found.examples,
             decoder=None if decoder is None else decoder.weights,
-            importance=None if decoder is None else decoder.importance,
+            attribution=None if decoder is None else decoder.attribution,
+            importance_course=population.importance_course(learner.arm),
+            decoded=None if decoder is None or task.agents > 1 else _decoded(learner, decoder.weights, found.examples),
             failure=one.failure,
         )
         for learner, one, found in zip(learners, finished, evaluations, strict=True)
         for decoder in (decoders.get(learner.arm),)
     ]
+
+
+def _decoded(learner: Learner, weights: Mapping[str, Array], episodes: Sequence[Episode]) -> tuple[Array, ...] | None:
+    """What a frozen decoder pays in each step of these episodes; None where the program fails on them."""
+    if learner.reward is None:
+        return None
+    frozen, paid = FrozenReward(learner.reward, weights), []
+    for episode in episodes:
+        frozen.restart()
+        try:
+            paid.append(frozen(transitions(episode)).components["decoded"][:, 0])
+        except RewardFailure:
+            return None
+    return tuple(paid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +205,8 @@ class Population:
             rows = settings.steps * settings.envs
             shuffle = shuffled(rollout.features, rows, settings, self._minibatches, rollout.action.device)
             payment = self._credited(earned(), rollout)
+        if self._taken * LOOKS // self.rollouts > (self._taken - 1) * LOOKS // self.rollouts:
+            self._crediting.look(self._taken * settings.envs * settings.steps)
         self._curves.take(rollout.native, rollout.ended, rollout.success, payment, rollout.entropy.cpu().numpy())
         reward = payment.reward
         if payment.failures:
@@ -312,6 +335,10 @@ class Population:
     def frozen(self, arm: str) -> Frozen | None:
         """The decoder that the arm's learners come to together, if they have any."""
         return self._crediting.frozen(arm)
+
+    def importance_course(self, arm: str) -> tuple[tuple[int, dict[str, float]], ...]:
+        """How the importance of an arm's factors went, ``LOOKS`` times in a training."""
+        return self._crediting.course(arm)
 
     def finished(self) -> list[Finished]:
         """Every learner, in the order they were given, as it stands."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from envs.episode import Array, Episode
+from training.attribution import Attribution
 from training.decoder import Credit
 from training.reward import RewardFunction
 
@@ -68,8 +69,12 @@ class TrainingResult:
     """A few held-out episodes of the final policy, failed and successful where both exist."""
     decoder: Mapping[str, Array] | None = None
     """For an arm whose outcomes are decoded, one decoder fitted to the episodes of all its seeds, and frozen."""
-    importance: Mapping[str, float] | None = None
-    """Its factors, and by how much the outcomes are told worse without each, as a share of their variance."""
+    attribution: Attribution | None = None
+    """What that decoder makes of its factors; None where they are raw inputs."""
+    importance_course: tuple[tuple[int, Mapping[str, float]], ...] = ()
+    """The same arm's first decoder in training: environment steps of a learner, and each factor's importance then."""
+    decoded: tuple[Array, ...] | None = None
+    """What the frozen decoder pays in ``episodes``, each ``(L,)``; None for teams, of which one agent is recorded."""
     failure: str | None = None
     """Why the arm ended early; its fitness is then what the policy had reached, and it is never selected."""
 

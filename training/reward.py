@@ -21,6 +21,8 @@ class RewardAnswer:
     """``(T, R)`` float32: the potential of ``state``; None where the program has none."""
     next_potential: Array | None = None
     """``(T, R)`` float32: the potential of ``next_state``."""
+    whole: bool = False
+    """Whether this is all that is paid, and nothing of the task's own reward beside it."""
 
 
 class RewardFunction(Protocol):
@@ -58,7 +60,7 @@ def components(answer: RewardAnswer, transitions: Transitions, gamma: float) -> 
 
 def paid(answer: RewardAnswer, transitions: Transitions, native: Array, *, gamma: float, task_weight: float) -> Array:
     """``task_weight * native + sum of components``, ``(T, R)`` float32, before any normalisation."""
-    total = np.float32(task_weight) * native.astype(np.float32)
+    total = np.float32(0.0 if answer.whole else task_weight) * native.astype(np.float32)
     for values in components(answer, transitions, gamma).values():
         total = total + values
     return total

@@ -17,6 +17,7 @@ Stream = Literal[
     "held-out actions",
     "decoder weights",
     "decoder batches",
+    "attribution",
 ]
 
 
