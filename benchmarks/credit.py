@@ -4,7 +4,8 @@
     python -m benchmarks.credit --write              and put it into docs/performance.md
     python -m benchmarks.credit --tasks reacher-episodic --arms raw-rd hand-ridge
 
-Every arm has the same five seeds, the task's own settings and the same budget. What is done lies in
+Every arm has the same five seeds, the task's own settings and the same budget. Decoders that learn by gradient descent
+are given more of it than by default. What is done lies in
 ``results/credit/<task>/<arm>.json`` and is not done again; Ctrl-C loses the arm under way. The programs lie in
 ``results/latents.json`` with who wrote them, when and at what cost.
 """
@@ -76,7 +77,7 @@ def train_arm(task_id: str, arm: str, seeds: Sequence[int]) -> dict[str, Any]:
         credit: Credit | None = None
         read, _, method = arm.rpartition("-")
         if read:
-            credit = Credit(method=method)  # type: ignore[arg-type]
+            credit = Credit(method=method, updates=16, rows=2_048)  # type: ignore[arg-type]
             reward = RawInputs(task.action)
         if read in LATENTS:
             program = RewardProgram(programs()[task_id][read]["source"], "latent")

@@ -45,9 +45,9 @@ class Credit:
     """Widths of the decoder's layers; ``ridge`` has none."""
     sampled: int = 64
     """Steps of an episode that RRD and RRDu look at."""
-    rows: int = 2_048
+    rows: int = 1_024
     """Steps that an update looks at, of as many episodes as they make."""
-    updates: int = 16
+    updates: int = 12
     """Updates of the decoder after each rollout; ``ridge`` needs none."""
     learning_rate: float = 1e-3
     kept_steps: int = 100_000

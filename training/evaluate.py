@@ -119,7 +119,7 @@ def _examples(success: Array, agents: int) -> Array:
     return np.asarray((first[:, None] * agents + np.arange(agents)).ravel())
 
 
-class _Actors:
+class Actors:
     """The policies, acting on ``(P, E)`` slots; a slot's answer never depends on which others still play."""
 
     def __init__(
@@ -178,7 +178,7 @@ def _play(
         _play_out(
             task,
             env,
-            _Actors(task, weights, seeds, episodes, env.observation, device),
+            Actors(task, weights, seeds, episodes, env.observation, device),
             slots,
             outcome,
             recorder,
@@ -192,7 +192,7 @@ def _play(
 def _play_out(
     task: TaskSpec,
     env: VectorEnvironment,
-    actors: _Actors,
+    actors: Actors,
     slots: Array,
     outcome: _Outcome,
     recorder: _Recorder | None,

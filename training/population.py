@@ -68,7 +68,8 @@ def train(
                 raise StoppedEarly(population.env_steps)
     finally:
         population.close()
-    decoders = {learner.arm: population.frozen(learner.arm) for learner in population.learners if learner.credit}
+    decoded = dict.fromkeys(learner.arm for learner in population.learners if learner.credit)
+    decoders = {arm: population.frozen(arm) for arm in decoded}
     finished = population.finished()
     evaluations = evaluate(
         task,
