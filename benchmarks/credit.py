@@ -95,7 +95,7 @@ def train_arm(task_id: str, arm: str, seeds: Sequence[int]) -> dict[str, Any]:
         "fitness": [each.fitness for each in found],
         "area": [each.area for each in found],
         "curves": [[[p.env_steps, getattr(p, measure)] for p in each.curve] for each in found],
-        "importance": dict(found[0].importance) if found[0].importance and read in LATENTS else None,
+        "importance": found[0].attribution and dict(found[0].attribution.importance),
     }
 
 

@@ -69,8 +69,9 @@ def test_1_the_trainer_parses_and_runs() -> None:
 def test_2_and_10_what_a_run_asks_of_its_decoder_is_what_it_gets() -> None:
     """Its PPO never switched the unbiased loss on; ours is chosen in one place, and changes what is learned."""
     program = RewardProgram("def compute_latent(state, action, next_state):\n    return {}\n", "latent")
-    (learner,) = Arm(name="ab", program=program).learners(catalog.load("cartpole"), [0], Counted())
-    assert learner.credit is not None and learner.credit.method == "rrdu"
+    for method in ("ridge", "rd", "rrd", "rrdu"):
+        (learner,) = Arm(name="ab", program=program, method=method).learners(catalog.load("cartpole"), [0], Counted())
+        assert learner.credit is not None and learner.credit.method == method
     learned = []
     for method in ("rrd", "rrdu"):
         pool = CreditPool(Credit(method=method, sampled=4, rows=64), [NAMES], [0], rows=2, longest=20, device="cpu")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+from designer.arms import Arm
 from designer.exits import DONE, REFUSED
 from designer.main import run
+from designer.run import Run
+from designer.settings import DesignSettings
 from designer.store import RunStore
 from envs import catalog
 from envs.make import make_env
@@ -31,19 +35,25 @@ def design(root: Path, task: str, *options: str) -> RunStore:
 def latent_run(tmp_path_factory: pytest.TempPathFactory) -> RunStore:
     root = tmp_path_factory.mktemp("latent") / "run"
     return design(
-        root, "cartpole-episodic", "--form", "latent", "--iterations", "2", "--candidates", "2", "--env-steps", "4096"
+        root, "pendulum-episodic", "--form", "latent", "--iterations", "2", "--candidates", "3", "--env-steps", "4096"
     )
 
 
 def test_a_run_designs_latent_rewards_beside_their_controls(latent_run: RunStore) -> None:
     card = latent_run.read_json("scorecard.json") or {}
     assert set(card["controls"]) == {"native", "raw", "uniform"}
-    assert len(card["candidates"]) == 4 and {c["status"] for c in card["candidates"]} == {"trained"}
+    assert len(card["candidates"]) == 6 and {c["status"] for c in card["candidates"]} == {"trained"}
     for each in card["candidates"]:
         assert "def compute_latent" in latent_run.program(each["id"]).source
         record = latent_run.read_json(f"candidates/{each['id']}/training.json") or {}
         assert len(record["importance"]) >= 2
         assert set(record["importance"]) == set(record["seeds"][0]["curve"][-1]["components"])
+        assert set(record["ablation"]) == set(record["importance"])
+        assert record["importance_course"] and 0 <= record["explained"] <= 1
+        decoded = latent_run.read_json(f"candidates/{each['id']}/decoded.json") or []
+        assert [one["episode"] for one in decoded] == [f"e{i}" for i in range(len(decoded))]
+        verified = latent_run.read_json(f"candidates/{each['id']}/verification.json") or {}
+        assert verified["measured"]["outcome"]["episodes"] >= 32
     assert run(["show", str(latent_run.root)]) == DONE
     assert run(["show", str(latent_run.root), card["candidates"][0]["id"]]) == DONE
     assert (latent_run.root / "report.html").is_file()
@@ -56,6 +66,67 @@ def test_the_next_design_is_told_what_each_factor_was_worth(latent_run: RunStore
     assert all("compute_latent" in r["messages"][0]["content"] for r in later)
 
 
+def requests(store: RunStore, role: str) -> list[dict[str, Any]]:
+    asked = [json.loads(path.read_text())["request"] for path in (store.root / "llm").glob("*.json")]
+    return [request for request in asked if request["slot"]["role"] == role]
+
+
+def facts(request: dict[str, Any]) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(request["messages"][1]["content"].split("```json\n")[1].split("\n```")[0])
+    return told
+
+
+def test_the_last_slot_of_the_first_iteration_merges_the_others(latent_run: RunStore) -> None:
+    slots = {(f["slot"]["iteration"], f["slot"]["candidate"]): f for f in map(facts, requests(latent_run, "designer"))}
+    others = {c for c in latent_run.candidate_ids() if (latent_run.candidate(c) or {})["iteration"] == 0}
+    merged = [c for c in others if (latent_run.candidate(c) or {})["slot"] == 2]
+    drafts = slots[0, 2]["drafts"]
+    assert {draft["id"] for draft in drafts} == others - set(merged)
+    assert all(draft["source"] == latent_run.program(draft["id"]).source for draft in drafts)
+    assert not any(f["drafts"] for key, f in slots.items() if key != (0, 2))
+
+
+def test_the_analyzer_sees_where_the_decoder_and_the_outcome_part(latent_run: RunStore) -> None:
+    for told in map(facts, requests(latent_run, "analyzer")):
+        training = told["training"]
+        assert {"importance", "ablation", "explained", "importance_course"} <= set(training)
+        assert [d["episode"] for d in training["decoded"]] == [e["id"] for e in training["episodes"]]
+
+
+def test_fresh_seeds_on_the_frozen_decoder_stand_beside_the_others(
+    latent_run: RunStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(latent_run.root, tmp_path / "run")
+    store = RunStore.open(tmp_path / "run")
+    opened = Run.open(store, DesignSettings.from_json(store.read_json("config.json") or {}), lambda *_: None)
+    fresh = [c for c in store.candidate_ids() if store.read_json(f"candidates/{c}/confirmation.json") is None]
+    candidate = fresh[0]
+    winner = Arm(name=candidate, program=store.program(candidate))
+    kept = store.decoder(candidate)
+    opened.loop.trainings.run([winner], opened.settings.confirmation_seeds(), "confirmation")
+    assert store.decoder(candidate) != kept
+    frozen = store.decoder(candidate)
+    opened.loop._try_bundle(winner)
+    record = store.read_json(f"candidates/{candidate}/bundle.json") or {}
+    assert [s["seed"] for s in record["seeds"]] == list(opened.settings.bundle_seeds())
+    assert not set(opened.settings.bundle_seeds()) & {
+        *opened.settings.selection_seeds(),
+        *opened.settings.confirmation_seeds(),
+    }
+    assert record["importance"] is None and set(record["seeds"][0]["curve"][-1]["components"]) == {"decoded"}
+    assert store.decoder(candidate) == frozen
+    opened.loop.finish({})
+    rows = (store.read_json("scorecard.json") or {})["candidates"]
+    assert candidate in [r["id"] for r in rows if r["bundle_fitness"]]
+    assert run(["show", str(store.root)]) == DONE
+    assert "as a bundle" in capsys.readouterr().out
+    assert run(["report", str(store.root)]) == DONE
+    assert "holds the frozen one" in (store.root / "report.html").read_text()
+    assert run(["export", str(store.root), "--candidate", candidate, "-o", str(tmp_path / "bundle")]) == DONE
+    manifest = json.loads((tmp_path / "bundle" / "manifest.json").read_text())
+    assert (manifest["fitness"], manifest["fitness_on"]) == (record["fitness"], "bundle")
+
+
 def test_the_bundle_pays_what_the_decoder_says(latent_run: RunStore, tmp_path: Path) -> None:
     candidate = latent_run.candidate_ids()[0]
     bundle = tmp_path / "bundle"
@@ -64,11 +135,11 @@ def test_the_bundle_pays_what_the_decoder_says(latent_run: RunStore, tmp_path: P
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    env: Any = module.DesignedReward(make_env(catalog.load("cartpole-episodic")))
+    env: Any = module.DesignedReward(make_env(catalog.load("pendulum-episodic")))
     env.reset(seed=3)
     told, paid = [], []
     for step in range(12):
-        _, reward, terminated, truncated, info = env.step(step % 2)
+        _, reward, terminated, truncated, info = env.step(np.array([step % 3 - 1.0], np.float32))
         told.append([info["reward_factors"][name] for name in sorted(info["reward_factors"])])
         paid.append(reward)
         assert info["reward_components"] == {"decoded": reward}
@@ -93,7 +164,7 @@ def test_a_bundle_whose_decoder_was_changed_is_refused(latent_run: RunStore, tmp
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     with pytest.raises(ValueError, match=r"decoder\.safetensors was changed"):
-        module.DesignedReward(make_env(catalog.load("cartpole-episodic")))
+        module.DesignedReward(make_env(catalog.load("pendulum-episodic")))
 
 
 def test_both_forms_compete_on_one_budget(tmp_path: Path) -> None:

@@ -270,6 +270,7 @@ def test_latent_factors_are_measured(embedded: Sandbox) -> None:
     ("factors", "rules"),
     [
         ("'a': state['x']", {"factors"}),
+        ("'a': state['x'], 'b': 2 * state['x'], 'c': 3 - state['x']", {"factors"}),
         ("'a': 0 * state['x'] + 1, 'b': 0 * state['x']", {"constant"}),
         ("'a': np.ones(len(action))", {"factors", "constant"}),
     ],

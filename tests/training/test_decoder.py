@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.decoder import Decoder, Sampled, draw_steps, initial_decoder, load_decoder, losses
+from training.decoder import Decoder, Sampled, draw_steps, initial_decoder, load_decoder, losses, ridge
 from training.ppo import Adam
 
 torch.set_num_threads(1)
@@ -50,6 +50,29 @@ def test_a_linear_decoder_finds_what_the_factors_are_worth(method, most):
         assert abs(found["decoder.0.bias"][0]) < 0.01
     else:
         assert error < 0.2 if method == "rrdu" else error > 0.3
+
+
+def test_ridge_finds_what_the_factors_are_worth():
+    """Without noise, from as many episodes as there are unknowns and a few more."""
+    episodes, worth = chains(0, 12)
+    means = torch.stack([episode.mean(0) for episode in episodes]).double().numpy()
+    wanted = np.array([float((episode @ worth).mean()) for episode in episodes])
+    weights, start = ridge(means, wanted)
+    np.testing.assert_allclose(weights, worth.numpy(), rtol=0.02)
+    assert abs(start) < 0.01
+
+
+def test_ridge_is_shrunk_where_there_is_nothing_to_learn():
+    """Of 30 factors in 40 episodes none counts: least squares would follow the noise, cross-validation does not."""
+    rng = np.random.default_rng(0)
+    means, wanted = rng.normal(size=(40, 30)), rng.normal(size=40)
+    centred = means - means.mean(0)
+    plain = np.linalg.lstsq(centred, wanted - wanted.mean(), rcond=None)[0]
+    weights, _ = ridge(means, wanted)
+    fresh = rng.normal(size=(500, 30))
+    assert np.std(fresh @ weights) < 0.3 * np.std(fresh @ plain)
+    assert ridge(means[:2], wanted[:2])[0].tolist() == [0.0] * 30
+    assert ridge(means[:0], wanted[:0])[1] == 0.0
 
 
 @pytest.mark.parametrize("length", [2, 5, 8, 9, 30])

@@ -1,0 +1,47 @@
+"""What a decoder makes of its factors, where it is known what they are worth."""
+
+import numpy as np
+import torch
+
+from training.attribution import ablation, permutation
+from training.decoder import Sampled
+
+torch.set_num_threads(1)
+
+
+def test_a_factor_counts_for_what_the_outcome_depends_on_it():
+    rng = np.random.default_rng(0)
+    means = rng.normal(size=(200, 3))
+    explained, lost = ablation(means, 2.0 * means[:, 0] + 1.0 * means[:, 1])
+    assert explained is not None and explained > 0.999
+    assert abs(lost[0] - 0.8) < 0.1
+    assert abs(lost[1] - 0.2) < 0.1
+    assert abs(lost[2]) < 0.01
+
+
+def test_a_factor_that_another_one_repeats_could_be_left_out():
+    rng = np.random.default_rng(0)
+    one = rng.normal(size=(100, 1))
+    explained, lost = ablation(np.concatenate([one, one, rng.normal(size=(100, 1))], 1), one[:, 0])
+    assert explained is not None and explained > 0.999
+    assert max(abs(each) for each in lost) < 0.01
+
+
+def test_nothing_is_said_where_outcomes_do_not_differ():
+    assert ablation(np.random.default_rng(0).normal(size=(50, 2)), np.ones(50)) == (None, [0.0, 0.0])
+    assert ablation(np.zeros((4, 2)), np.arange(4.0)) == (None, [0.0, 0.0])
+
+
+def test_permutation_finds_the_factor_that_a_decoder_reads():
+    rng = torch.Generator().manual_seed(0)
+    inputs = torch.randn((1, 64, 10, 3), generator=rng)
+    taken = torch.ones((1, 64, 10), dtype=torch.bool)
+    taken[:, :, 7:] = False
+    worth = torch.tensor([0.0, 1.0, 0.1])
+    outcome = ((inputs @ worth) * taken).sum(2)
+    batch = Sampled(inputs, taken, torch.full((1, 64), 7.0), outcome)
+    found = permutation(lambda given: given @ worth, inputs.flatten(1, 2), batch, rng)
+    assert found[0] == 0.0
+    # Exchanged values add the variance of two independent sums.
+    assert 1.3 < found[1] < 3.0
+    assert 0.0 < found[2] < 0.1

@@ -1,0 +1,91 @@
+"""A decoder that learns no more pays what the one it was frozen from says, and nothing of the task's own."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from envs.catalog import load
+from envs.episode import Transitions
+from training.credit import CreditPool
+from training.decoder import Credit
+from training.frozen import FrozenReward
+from training.population import train
+from training.result import Learner
+from training.reward import RewardAnswer, paid
+
+torch.set_num_threads(1)
+NAMES = ("a", "b", "c")
+
+
+class Given:
+    """Three factors, out of their names' order."""
+
+    def __init__(self) -> None:
+        self.restarts = 0
+
+    def __call__(self, transitions: Transitions) -> RewardAnswer:
+        every = transitions.state["every"]
+        return RewardAnswer(components={name: every[..., i] for i, name in reversed(list(enumerate(NAMES)))})
+
+    def restart(self) -> None:
+        self.restarts += 1
+
+
+def rollout(factors: np.ndarray, ended: np.ndarray) -> Transitions:
+    state = {"every": factors}
+    return Transitions(
+        state=state, action=np.zeros(ended.shape, np.int64), next_state=state, terminated=ended,
+        truncated=np.zeros_like(ended),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["ridge", "rrdu"])
+def test_it_pays_what_the_decoder_says(method):
+    rng = np.random.default_rng(0)
+    factors = rng.normal(size=(1, 200, 4, 3)).astype(np.float32)
+    ended = rng.random((1, 200, 4)) < 0.05
+    native = factors @ np.array([0.5, -1.0, 0.0], np.float32) + 0.3
+    credit = Credit(method=method, hidden=(16,), sampled=8, rows=64)
+    pool = CreditPool(credit, [NAMES], [0], rows=4, longest=50, device="cpu")
+    pool(torch.from_numpy(factors), native, ended)
+    frozen = pool.frozen([0])
+    assert frozen is not None and frozen.attribution is not None
+    reward = FrozenReward(Given(), frozen.weights)
+    answer = reward(rollout(factors[0], ended[0]))
+    told = answer.components["decoded"]
+    assert told.shape == (200, 4) and told.dtype == np.float32
+    if method == "ridge":
+        np.testing.assert_allclose(told, native[0], atol=0.02)
+        assert frozen.attribution.explained is not None and frozen.attribution.explained > 0.99
+        assert frozen.attribution.ablation["b"] > frozen.attribution.ablation["a"] > 0.1
+        assert abs(frozen.attribution.ablation["c"]) < 0.01
+    transitions = rollout(factors[0], ended[0])
+    alone = paid(answer, transitions, 7.0 * native[0], gamma=0.9, task_weight=1.0)
+    np.testing.assert_array_equal(alone, told)
+    reward.restart()
+
+
+class Angle:
+    def __call__(self, transitions: Transitions) -> RewardAnswer:
+        angle = np.abs(transitions.next_state["pole_angle"])
+        return RewardAnswer(components={"angle": angle, "push": transitions.action.astype(np.float32)})
+
+    def restart(self) -> None:
+        pass
+
+
+def test_a_training_tells_what_its_decoder_makes_of_factors_and_episodes():
+    task = dataclasses.replace(load("cartpole-episodic"), episode_steps=60)
+    learners = [Learner(arm="latent", seed=s, reward=Angle(), credit=Credit()) for s in range(2)]
+    found = train(task, learners, env_steps=8_192, evaluation_episodes=8)
+    assert found[0].attribution is not None and set(found[0].attribution.importance) == {"angle", "push"}
+    assert [steps for steps, _ in found[0].importance_course] == sorted({s for s, _ in found[0].importance_course})
+    assert 3 <= len(found[0].importance_course) <= 5
+    assert found[0].decoded is not None and found[0].decoder is not None
+    reward = FrozenReward(Angle(), found[0].decoder)
+    frozen = train(task, [Learner(arm="bundle", seed=7, reward=reward)], env_steps=2_048, evaluation_episodes=8)
+    assert frozen[0].decoder is None and frozen[0].curve[-1].components.keys() == {"decoded"}
+    for episode, told in zip(found[0].episodes, found[0].decoded, strict=True):
+        assert told.shape == (len(episode),)

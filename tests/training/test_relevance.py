@@ -1,0 +1,61 @@
+"""What factors say of the outcomes of recorded episodes."""
+
+import numpy as np
+
+from envs.episode import Episode, Transitions
+from training.relevance import relevance
+from training.reward import RewardAnswer
+
+
+def episodes(count: int, *, noise: float = 0.0, alike: bool = False) -> list[Episode]:
+    """Walks of unlike lengths: each step is worth its ``x``, and ``y`` is worth nothing."""
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(count):
+        length = int(rng.integers(5, 30))
+        x = (rng.normal(size=length) + rng.normal()).astype(np.float32)
+        y = rng.normal(size=length).astype(np.float32)
+        reward = np.zeros(length, np.float32) if alike else x + noise * rng.normal(size=length).astype(np.float32)
+        found.append(
+            Episode(
+                state={"x": x, "y": y},
+                action=np.zeros(length, np.int64),
+                next_state={"x": x, "y": y},
+                reward=reward,
+                terminated=True,
+                truncated=False,
+                success=False,
+            )
+        )
+    return found
+
+
+class Reads:
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def __call__(self, transitions: Transitions) -> RewardAnswer:
+        constant = np.ones(transitions.action.shape, np.float32)
+        return RewardAnswer(components={n: transitions.state.get(n, constant) for n in self.names})
+
+    def restart(self) -> None:
+        pass
+
+
+def test_factors_that_tell_the_outcome_are_found():
+    found = relevance(episodes(40), Reads("x", "y", "one"))
+    assert found.episodes == 40
+    assert found.explained is not None and found.explained > 0.95
+    assert found.correlation["x"] is not None and found.correlation["x"] > 0.99
+    assert found.correlation["y"] is not None and abs(found.correlation["y"]) < 0.4
+    assert found.correlation["one"] is None
+
+
+def test_factors_that_tell_nothing_are_found():
+    found = relevance(episodes(40), Reads("y", "one"))
+    assert found.explained is not None and found.explained < 0.1
+
+
+def test_nothing_is_said_where_episodes_end_alike_or_are_few():
+    assert relevance(episodes(40, alike=True), Reads("x", "y")).explained is None
+    assert relevance(episodes(4), Reads("x", "y")).explained is None
