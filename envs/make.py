@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import gymnasium
@@ -45,7 +48,7 @@ def open_env(env_id: str, *, extra: str | None = None, **kwargs: Any) -> gymnasi
     elif env_id.startswith(("MiniGrid-", "BabyAI-")):
         import_module("minigrid")
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _no_word_of_old_attributes(env_id):
             warnings.filterwarnings("ignore", message=".*Overriding environment.*|.*out of date.*")
             return gymnasium.make(env_id, disable_env_checker=True, **kwargs)
     except gymnasium.error.DependencyNotInstalled as error:
@@ -60,3 +63,31 @@ def open_env(env_id: str, *, extra: str | None = None, **kwargs: Any) -> gymnasi
         ) from error
     except THEIRS as error:
         raise explained(f"making {env_id}", error) from error
+
+
+@contextmanager
+def _no_word_of_old_attributes(env_id: str) -> Iterator[None]:
+    """MuJoCo 4 deprecates an attribute of Gymnasium's HalfCheetah, and says so for every environment that is made.
+
+    It would print that on the terminal and write it to a file in the user's folder. Other warnings go Python's way.
+    """
+    spec = gymnasium.registry.get(env_id)
+    if spec is None or "mujoco" not in str(spec.entry_point) or find_spec("mujoco") is None:
+        yield
+        return
+    import mujoco
+
+    if not hasattr(mujoco, "get_mju_user_warning"):
+        yield
+        return
+
+    def tell(message: str) -> None:
+        if "is deprecated" not in message:
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
+
+    before = mujoco.get_mju_user_warning()
+    mujoco.set_mju_user_warning(tell)
+    try:
+        yield
+    finally:
+        mujoco.set_mju_user_warning(before)

@@ -70,7 +70,7 @@ def shape_hint(label: str, array: Any) -> str:
     """How to mend a shape. Never by the number of rows in this call, which a model would copy."""
     length = "len(action)" if label.startswith("component") else "len(state[...])"
     if array.ndim == 0:
-        return f"; for a constant use np.full({length}, value)"
+        return f"; reduce with axis=-1, and write a constant as np.full({length}, value)"
     if array.ndim == 1:
         return f": one number for each row; the number of rows changes from call to call, take it from {length}"
     return ": one number for each row; reduce the other axes, as with .sum(axis=1) or [:, 0]"
