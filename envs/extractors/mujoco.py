@@ -23,8 +23,20 @@ WALKER = {
 }
 JOINTS = {"HalfCheetah-v5": CHEETAH, "Hopper-v5": HOPPER, "Walker2d-v5": WALKER}
 """Joints after the torso's three, in MuJoCo's order: field prefix -> words."""
-SECONDS = {"HalfCheetah-v5": 0.05, "Hopper-v5": 0.008, "Walker2d-v5": 0.008, "Reacher-v5": 0.02}
+SECONDS = {
+    "HalfCheetah-v5": 0.05, "Hopper-v5": 0.008, "Walker2d-v5": 0.008, "Reacher-v5": 0.02, "HumanoidStandup-v5": 0.015,
+}  # fmt: skip
 """Simulated time of one step."""
+LIMBS = ("hip_x", "hip_z", "hip_y", "knee")
+ARMS = ("shoulder1", "shoulder2", "elbow")
+HUMANOID = {
+    "abdomen_z": "waist, turning about the spine",
+    "abdomen_y": "waist, bending forward and back",
+    "abdomen_x": "waist, bending sideways",
+    **{f"{side}_{name}": f"{side} {name.replace('_', ' ')}" for side in ("right", "left") for name in LIMBS},
+    **{f"{side}_{name}": f"{side} {name}" for side in ("right", "left") for name in ARMS},
+}
+"""Joints of the humanoid after its root, in MuJoCo's order; its motors have the first two the other way round."""
 HEIGHT = {
     "HalfCheetah-v5": "Height of the torso relative to where it starts.",
     "Hopper-v5": "Height of the torso over the ground; it stands at about 1.25.",
@@ -64,6 +76,49 @@ def _reacher() -> list[dict[str, Any]]:
     return out
 
 
+def _humanoid() -> list[dict[str, Any]]:
+    """Fields of the three-dimensional body: its torso, its feet, then each joint's angle and velocity."""
+    rows: list[tuple[str, str, str, tuple[int, ...]]] = [
+        (
+            "torso_position",
+            "m",
+            "Position (x, y, z) of the torso; z is its height, 0.1 where it lies on its back.",
+            (3,),
+        ),
+        (
+            "torso_up",
+            "1",
+            "Direction (x, y, z) in which the torso's own upward axis points; z is 1 when upright.",
+            (3,),
+        ),
+        ("torso_velocity", "m/s", "Velocity (x, y, z) of the torso; a step lasts 0.015 s.", (3,)),
+        ("torso_angular_velocity", "rad/s", "Angular velocity of the torso about its own three axes.", (3,)),
+        ("right_foot_height", "m", "Height of the right foot.", ()),
+        ("left_foot_height", "m", "Height of the left foot.", ()),
+    ]
+    for unit, quantity, what in (("rad", "angle", "Angle"), ("rad/s", "velocity", "Angular velocity")):
+        rows += [(f"{name}_{quantity}", unit, f"{what} of the {words} joint.", ()) for name, words in HUMANOID.items()]
+    return [{"name": name, "unit": unit, "meaning": meaning, "shape": shape} for name, unit, meaning, shape in rows]
+
+
+def _read_humanoid(base: Any) -> dict[str, Any]:
+    data = base.data
+    qpos, qvel = data.qpos, data.qvel
+    w, x, y, z = qpos[3:7]
+    state: dict[str, Any] = {
+        "torso_position": qpos[:3],
+        # The third column of the rotation that the quaternion stands for.
+        "torso_up": (2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)),
+        "torso_velocity": qvel[:3],
+        "torso_angular_velocity": qvel[3:6],
+        "right_foot_height": base.get_body_com("right_foot")[2],
+        "left_foot_height": base.get_body_com("left_foot")[2],
+    }
+    state |= {f"{name}_angle": value for name, value in zip(HUMANOID, qpos[7:], strict=True)}
+    state |= {f"{name}_velocity": value for name, value in zip(HUMANOID, qvel[6:], strict=True)}
+    return state
+
+
 def handles(env_id: str) -> bool:
     """Whether this family reads that environment."""
     return env_id in SECONDS
@@ -77,6 +132,8 @@ def read_state(env: gymnasium.Env[Any, Any], obs: Any, info: dict[str, Any]) -> 
         places = {f"{name}_position": base.get_body_com(name)[:2] for name in ("fingertip", "target")}
         state: dict[str, Any] = {"joint0_angle": qpos[0], "joint1_angle": qpos[1]}
         state |= {"joint0_velocity": qvel[0], "joint1_velocity": qvel[1], **places}
+    elif base.spec.id == "HumanoidStandup-v5":
+        state = _read_humanoid(base)
     else:
         numbers = np.concatenate([qpos, qvel])
         names = _NAMES[base.spec.id]
@@ -86,6 +143,8 @@ def read_state(env: gymnasium.Env[Any, Any], obs: Any, info: dict[str, Any]) -> 
 
 def fields(env_id: str, kwargs: dict[str, Any]) -> list[dict[str, Any]]:
     """Each field as name, meaning, unit, shape; float32 scalars where no shape is said."""
+    if env_id == "HumanoidStandup-v5":
+        return _humanoid()
     return _reacher() if env_id == "Reacher-v5" else _runner(env_id)
 
 
@@ -94,9 +153,13 @@ _NAMES = {env_id: [field["name"] for field in _runner(env_id)] for env_id in JOI
 
 def actions(env_id: str) -> dict[str, Any]:
     """The action space: each dimension is a motor's torque, as a share of its largest."""
+    bound = 1.0
     if env_id == "Reacher-v5":
         meanings: tuple[str, ...] = ("torque on joint0, the shoulder", "torque on joint1, the elbow")
+    elif env_id == "HumanoidStandup-v5":
+        z, y, *rest = HUMANOID.values()
+        meanings, bound = tuple(f"torque on the {words} joint" for words in (y, z, *rest)), 0.4
     else:
         meanings = tuple(f"torque on the {words} joint" for words in JOINTS[env_id].values())
     size = len(meanings)
-    return {"kind": "continuous", "size": size, "meanings": meanings, "low": (-1.0,) * size, "high": (1.0,) * size}
+    return {"kind": "continuous", "size": size, "meanings": meanings, "low": (-bound,) * size, "high": (bound,) * size}

@@ -108,7 +108,7 @@ def test_4_the_model_is_told_what_an_action_is() -> None:
     assert "6" in told and "float32" in told
 
 
-@pytest.mark.parametrize("name", ["halfcheetah", "walker2d", "hopper", "reacher"])
+@pytest.mark.parametrize("name", ["halfcheetah", "walker2d", "hopper", "reacher", "humanoidstandup"])
 def test_5_and_6_every_number_of_the_physics_is_described(name: str) -> None:
     """It described HalfCheetah with wrong labels, and 45 of 376 numbers of another robot."""
     pytest.importorskip("mujoco")

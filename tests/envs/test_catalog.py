@@ -15,6 +15,7 @@ from envs.make import make_env
 
 SPARSE = {"cartpole", "acrobot", "mountaincar", "simple-tag"}
 DENSE = {"pendulum", "lunarlander", "bipedalwalker", "reacher", "halfcheetah", "walker2d", "hopper"}
+DENSE |= {"humanoidstandup"}
 DENSE |= {"simple-spread", "simple-spread-6"}
 TEAM_STEPS = 25
 """Time limit of MPE's own environments."""

@@ -202,6 +202,27 @@ def test_mujoco_fields_are_named_after_the_model_joints(task_id: str) -> None:
     env.close()
 
 
+def test_the_humanoid_is_read_by_the_names_of_its_joints_and_motors() -> None:
+    task = catalog.load("humanoidstandup")
+    env, act, read = make_env(task), random_policy(task, 0), reader(task)
+    obs, info = env.reset(seed=0)
+    model, data = env.unwrapped.model, env.unwrapped.data
+    joints = [model.joint(j).name for j in range(1, model.njnt)]
+    assert [f.name for f in task.state if f.name.endswith("_angle")] == [f"{name}_angle" for name in joints]
+    words = family_module("mujoco").HUMANOID
+    motors = [model.actuator(i).name for i in range(model.nu)]
+    assert list(task.action.meanings) == [f"torque on the {words[name]} joint" for name in motors]
+    for _ in range(40):
+        obs, *_, info = env.step(act(env, obs, {}))
+    state = read(env, obs, info)
+    assert np.allclose(state["torso_up"], data.body("torso").xmat.reshape(3, 3)[:, 2], atol=0.05)
+    assert np.allclose([state[f"{name}_angle"] for name in joints], data.qpos[7:], atol=1e-6)
+    assert np.allclose([state[f"{name}_velocity"] for name in joints], data.qvel[6:], atol=1e-5)
+    assert state["left_foot_height"] == pytest.approx(data.body("left_foot").xpos[2], abs=1e-6)
+    assert env.unwrapped.dt == pytest.approx(family_module("mujoco").SECONDS[task.env_id])
+    env.close()
+
+
 @pytest.mark.parametrize("task_id", catalog.ids())
 def test_the_described_action_space_is_the_environments_own(task_id: str) -> None:
     task = catalog.load(task_id)
@@ -212,6 +233,7 @@ def test_the_described_action_space_is_the_environments_own(task_id: str) -> Non
         assert isinstance(space, gymnasium.spaces.Discrete) and (space.n, space.start) == (task.action.size, 0)
     else:
         assert isinstance(space, gymnasium.spaces.Box)
-        assert space.low.tolist() == list(task.action.low) and space.high.tolist() == list(task.action.high)
+        bounds = np.array([task.action.low, task.action.high], np.float32)
+        assert np.array_equal([space.low, space.high], bounds)
     assert task.action.in_words()
     env.close()
