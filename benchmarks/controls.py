@@ -28,8 +28,8 @@ import numpy as np
 import torch
 import tyro
 
+from designer.arms import controls
 from designer.jailed import JailedReward
-from designer.trainings import controls
 from envs import catalog
 from envs.episode import Array
 from envs.make_vector import make_vector

@@ -65,7 +65,7 @@ class Verification:
 
 
 LATENT_EPISODES = 32
-"""Random episodes whose outcomes a latent reward's factors are held against, besides the scripted ones."""
+"""Random episodes whose outcomes a latent reward's factors are held against, and scripted ones besides, at most."""
 TELLING = 0.05
 """Share of the outcomes' variance below which factors count as saying nothing about them."""
 
@@ -104,10 +104,10 @@ class Verifier:
         with self._lock:
             if self._outcomes is None:
                 known = [*played.solutions.values(), *played.exploits.values()] if played else []
-                self._outcomes = [
-                    *record.random_episodes(self.task, LATENT_EPISODES, self._seed),
-                    *(episode for episodes in known for episode in episodes),
-                ]
+                scripted_ones = [episode for episodes in known for episode in episodes]
+                every = max(1, len(scripted_ones) // LATENT_EPISODES)
+                random_ones = record.random_episodes(self.task, LATENT_EPISODES, self._seed)
+                self._outcomes = [*random_ones, *scripted_ones[::every][:LATENT_EPISODES]]
             return self._outcomes
 
     def verify(self, program: RewardProgram) -> Verification:

@@ -165,11 +165,11 @@ class Loop:
         return {}
 
     def _try_bundle(self, winner: Arm) -> None:
-        """Train fresh seeds on the frozen decoder, which is what a bundle of a latent reward holds."""
+        """Train the same seeds on the decoder that selection froze, which is what a latent reward's bundle holds."""
         record = self.trainings.result(winner, "confirmation")
         if record and record["failure"] is None:
             frozen = replace(winner, decoder=self.store.read_decoder(winner.folder))
-            self.trainings.run([frozen], self.settings.bundle_seeds(), "bundle")
+            self.trainings.run([frozen], self.settings.confirmation_seeds(), "bundle")
 
     def finish(self, state: RunState) -> RunState:
         """Write the scorecard."""

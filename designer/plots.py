@@ -25,9 +25,17 @@ with chdir(Path(__file__).parent):
 
 SEEDS_FOR_QUARTILES = 5
 """With fewer seeds than this a band spans all of them."""
-COLORS = {"designed": "#1f5fa8", "native": "#667085", "human": "#b45f1d", "raw": "#2f7d5b", "uniform": "#8a4f9e"}
+COLORS = {
+    "designed": "#1f5fa8",
+    "learning": "#5aa0d8",
+    "native": "#667085",
+    "human": "#b45f1d",
+    "raw": "#2f7d5b",
+    "uniform": "#8a4f9e",
+}
 _DASHES = {
     "designed": "-",
+    "learning": (0, (3, 1.5)),
     "native": (0, (5, 2)),
     "human": (0, (2, 1.4)),
     "raw": (0, (7, 2, 1.5, 2)),

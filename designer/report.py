@@ -23,11 +23,11 @@ from designer.digest import episode_text
 from designer.display import clock
 from designer.facts import ranked
 from designer.plots import Trained, course, curve_of, final_fitness, has_curve, learning_curves
-from designer.scorecard import difference
+from designer.scorecard import delivered, difference
 from designer.settings import DesignSettings
 from designer.store import Json, RunStore
 from designer.trainings import unpack
-from designer.views import decoded_lines, fitness_text, importance_lines, outcome_lines
+from designer.views import factor_rows, fitness_text, outcome_lines
 from envs.task import TaskSpec
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -73,7 +73,7 @@ def _render(store: RunStore, task: TaskSpec, card: Json, beside: tuple[RunStore,
         figures=_figures(arms, card["measure"]),
         gains=_gains(store, confirmed),
         winner=_candidate(store, task, featured) if featured else None,
-        courses=next((_courses(arm.record) for arm in arms if arm.look == "designed"), {}),
+        courses=next((_courses(arm.record) for arm in reversed(arms) if arm.look in ("designed", "learning")), {}),
         iterations=_iterations(store, task),
         search=_search(store),
         spending=_spending(store),
@@ -122,9 +122,12 @@ def _featured(store: RunStore, card: Json) -> tuple[str | None, bool]:
 def _arms(store: RunStore, featured: str | None, confirmed: bool) -> list[Trained]:
     """The featured candidate and the controls, all on the same seeds; controls alone without a candidate."""
     name = "confirmation" if confirmed else "training"
-    looks = [(featured, "designed"), *((control, control) for control in CONTROLS)]
-    found = [(arm, look, _record(store, arm, name)) for arm, look in looks if arm]
-    return [Trained(label=look, look=look, record=record) for _, look, record in found if record]
+    found = [(control, _record(store, control, name)) for control in CONTROLS]
+    if featured:
+        own = _record(store, featured, name)
+        shown = delivered(store, featured) if confirmed else own
+        found = [("designed", shown), *([("learning", own)] if shown != own else []), *found]
+    return [Trained(label=look, look=look, record=record) for look, record in found if record]
 
 
 def _gains(store: RunStore, confirmed: bool) -> dict[str, Json]:
@@ -133,9 +136,11 @@ def _gains(store: RunStore, confirmed: bool) -> dict[str, Json]:
     native = _record(store, "native", name)
     gains = {}
     for arm in (*CONTROLS[1:], *store.candidate_ids()):
-        record = _record(store, arm, name)
-        if record and native and record["failure"] is None and _shared(record, native):
-            gains[arm] = difference(record, native)
+        own = _record(store, arm, name)
+        shown = delivered(store, arm) if confirmed and arm not in CONTROLS else own
+        for label, record in ((arm, shown), ("learning", own if shown != own else None)):
+            if record and native and record["failure"] is None and _shared(record, native):
+                gains[label] = difference(record, native)
     return gains
 
 
@@ -213,9 +218,8 @@ def _candidate(store: RunStore, task: TaskSpec, candidate: str) -> Json:
         "verification": _record(store, candidate, "verification"),
         "critique": _record(store, candidate, "critique"),
         "analysis": analysis,
-        "importance": importance_lines(_record(store, candidate, "training") or {}),
-        "decoded": decoded_lines(store.read_json(f"candidates/{candidate}/decoded.json")),
-        "bundle": (_record(store, candidate, "bundle") or {}).get("fitness"),
+        "factors": factor_rows(_record(store, candidate, "training") or {}),
+        "decoded": store.read_json(f"candidates/{candidate}/decoded.json"),
         "outcome": outcome_lines((_record(store, candidate, "verification") or {}).get("measured", {})),
         "episodes": _episodes(store, task, candidate, analysis),
     }

@@ -20,14 +20,23 @@ def difference(arm: Json, control: Json) -> Json:
     return summary([s["fitness"] - of_control[s["seed"]] for s in arm["seeds"] if s["seed"] in of_control])
 
 
+def delivered(store: RunStore, candidate: str) -> Json | None:
+    """On confirmation's seeds, the record of what a candidate's bundle teaches, or None.
+
+    A latent reward's is with its decoder frozen; a team's, which is not exported, with the decoder that learns.
+    """
+    frozen: Json | None = store.read_json(f"candidates/{candidate}/bundle.json")
+    return frozen or store.read_json(f"candidates/{candidate}/confirmation.json")
+
+
 def confirmed(store: RunStore) -> Json | None:
     """The candidate that was confirmed as better than the native control, or None.
 
-    Better: the 95 % interval of the paired difference on fresh seeds lies above 0.
+    Better: the 95 % interval of the paired difference on fresh seeds, of what is delivered, lies above 0.
     """
     native = store.read_json("controls/native/confirmation.json")
     for candidate in store.candidate_ids():
-        record = store.read_json(f"candidates/{candidate}/confirmation.json")
+        record = delivered(store, candidate)
         if record and native and record["failure"] is None:
             gain = difference(record, native)
             if gain["low"] is not None and gain["low"] > 0:
@@ -58,7 +67,7 @@ def scorecard(task: TaskSpec, settings: DesignSettings, store: RunStore, budget:
                 "iteration": facts["iteration"],
                 "status": facts["status"],
                 "fitness": fitness if fitness["seeds"] else None,
-                # A latent reward's with its decoder frozen, on seeds that the decoder was not fitted to.
+                # A latent reward's with its decoder frozen, beside one whose decoder learns.
                 "bundle_fitness": bundle and bundle["fitness"],
             }
         )

@@ -138,10 +138,6 @@ class DesignSettings:
         """Seeds that selection never saw and the designer never sees."""
         return tuple(1_000 * self.seed + 500 + i for i in range(self.confirm_seeds))
 
-    def bundle_seeds(self) -> tuple[int, ...]:
-        """Seeds on which the winner's frozen decoder is tried, which it was not fitted to."""
-        return tuple(1_000 * self.seed + 750 + i for i in range(self.confirm_seeds))
-
     def to_json(self) -> dict[str, Any]:
         """As plain JSON."""
         return asdict(self)

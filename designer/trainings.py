@@ -161,8 +161,8 @@ class Trainings:
             if results[0].decoded is not None:
                 told = _disagreement(results[0].episodes, results[0].decoded)
                 self._store.write_json(f"{arm.folder}/decoded.json", told)
-        if results[0].decoder is not None and purpose != "bundle":
-            self._store.write_tensors(f"{arm.folder}/decoder.safetensors", dict(results[0].decoder))
+            if results[0].decoder is not None:
+                self._store.write_tensors(f"{arm.folder}/decoder.safetensors", dict(results[0].decoder))
         self._store.write_json(f"{arm.folder}/{record}.json", _record(self.task, arm, purpose, results))
         failure = next((r.failure for r in results if r.failure), None)
         self._set_status(arm, failure)

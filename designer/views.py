@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from rich.console import Console, Group, RenderableType
 from rich.rule import Rule
@@ -47,8 +48,12 @@ def scorecard_view(card: Json) -> RenderableType:
             table.add_row(row["id"], fitness_text(row["fitness"]), f"iteration {row['iteration']}, {row['status']}")
     for row in card["candidates"]:
         if row.get("bundle_fitness"):
-            frozen = f"{row['id']} with its decoder frozen, on fresh seeds"
-            table.add_row("as a bundle", fitness_text(row["bundle_fitness"]), frozen)
+            both = (
+                (row["fitness"], "decoder that learns"),
+                (row["bundle_fitness"], "frozen decoder, as in the bundle"),
+            )
+            for fitness, how in both:
+                table.add_row(f"  {row['id']}", fitness_text(fitness), how)
     cost = card["cost"]
     usd = "unknown" if cost["usd"] is None else f"${cost['usd']:.4f}"
     lines = [
@@ -201,24 +206,53 @@ def _training(record: Json) -> RenderableType:
     return Text("\n".join(lines))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactorRow:
+    """What a decoder makes of one factor of a latent reward."""
+
+    name: str
+    share: float
+    """Its part of the importance of all factors."""
+    lost: float | None
+    """How much less of the outcomes' variance is told without it."""
+    course: str
+    """Its share during the training, as a sparkline."""
+
+
+def factor_rows(record: Json) -> list[FactorRow]:
+    """The factors of a trained latent reward, the most telling first; none for an explicit reward."""
+
+    def shares(told: Json) -> dict[str, float]:
+        positive = {name: max(float(value), 0.0) for name, value in told.items()}
+        total = sum(positive.values()) or 1.0
+        return {name: value / total for name, value in positive.items()}
+
+    lost, course = record.get("ablation") or {}, [shares(told) for _, told in record.get("importance_course") or []]
+    return [
+        FactorRow(
+            name=name,
+            share=share,
+            lost=lost.get(name),
+            course=sparkline([then[name] for then in course if name in then]),
+        )
+        for name, share in sorted(shares(record.get("importance") or {}).items(), key=lambda one: -one[1])
+    ]
+
+
 def importance_lines(record: Json) -> list[str]:
     """What each factor of a latent reward counts for, the most telling first; nothing for an explicit reward."""
-    found = record.get("importance") or {}
-    if not found:
+    rows = factor_rows(record)
+    if not rows:
         return []
-    total = sum(max(share, 0.0) for share in found.values()) or 1.0
-    lost, course = record.get("ablation") or {}, record.get("importance_course") or []
     lines = ["importance: what the decoder's error grows by with a factor's values shuffled, as a share of all factors"]
     if record.get("explained") is not None:
         lines.append(
             f"  a linear decoder of all factors tells {record['explained']:.0%} of the variance of outcomes it was not "
             "fitted to; without one of them, less by"
         )
-    for name, share in sorted(found.items(), key=lambda one: -one[1]):
-        then = [told[name] / (sum(max(s, 0.0) for s in told.values()) or 1.0) for _, told in course if name in told]
-        spark = f"  {sparkline([min(max(s, 0.0), 1.0) for s in then])}" if then else ""
-        without = f"  without it -{lost[name]:.0%}" if name in lost else ""
-        lines.append(f"  {name}: {max(share, 0.0) / total:.0%}{without}{spark}")
+    for row in rows:
+        without = "" if row.lost is None else f"  without it -{max(row.lost, 0.0):.0%}"
+        lines.append(f"  {row.name}: {row.share:.0%}{without}  {row.course}")
     return lines
 
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.episode import Array, Episode, flat
+from envs.episode import Array, Episode, Transitions
 from training.reward import RewardFunction
 
 RIDGE = 1.0
 """Penalty of the linear probe on standardised factors."""
+AT_ONCE = 32
+"""Episodes that go to the reward in one call."""
 LEAST = 8
 """Episodes with unlike outcomes, below which nothing is said."""
 
@@ -36,16 +38,37 @@ def relevance(episodes: Sequence[Episode], reward: RewardFunction) -> Relevance:
     The probe is a ridge regression, judged on each episode by the fit to all others (Allen's PRESS, 1974). Random play
     may never meet what matters, so a low figure is a hint and no refusal. Raises what ``reward`` raises.
     """
-    named = reward(flat(episodes)).components
     lengths = np.array([len(episode) for episode in episodes])
-    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    means = {name: np.add.reduceat(values[0], starts) / lengths for name, values in sorted(named.items())}
+    means: dict[str, Array] = {}
+    for start in range(0, len(episodes), AT_ONCE):
+        batch = episodes[start : start + AT_ONCE]
+        reward.restart()
+        for name, values in sorted(reward(_side_by_side(batch)).components.items()):
+            own = [values[: len(episode), row].mean() for row, episode in enumerate(batch)]
+            means[name] = np.concatenate([means.get(name, np.zeros(0)), own])
     outcome = np.array([float(episode.reward.sum()) for episode in episodes]) / lengths
     varied = len(episodes) >= LEAST and bool(np.ptp(outcome) > 1e-9)
     return Relevance(
         episodes=len(episodes),
         correlation={name: _correlation(values, outcome) if varied else None for name, values in means.items()},
         explained=_explained(np.stack(list(means.values()), 1), outcome) if varied else None,
+    )
+
+
+def _side_by_side(episodes: Sequence[Episode]) -> Transitions:
+    """A row for each episode, ``(T, R)``, so that memory runs as in training; a short one repeats its last step."""
+    steps = [np.minimum(np.arange(max(map(len, episodes))), len(episode) - 1) for episode in episodes]
+    last = np.stack([at == len(episode) - 1 for at, episode in zip(steps, episodes, strict=True)], 1)
+
+    def rows(parts: Sequence[Array]) -> Array:
+        return np.stack([part[at] for part, at in zip(parts, steps, strict=True)], 1)
+
+    return Transitions(
+        state={name: rows([e.state[name] for e in episodes]) for name in episodes[0].state},
+        action=rows([e.action for e in episodes]),
+        next_state={name: rows([e.next_state[name] for e in episodes]) for name in episodes[0].state},
+        terminated=last & np.array([e.terminated for e in episodes]),
+        truncated=last & np.array([e.truncated for e in episodes]),
     )
 
 

@@ -17,6 +17,7 @@ from designer.arms import Arm
 from designer.exits import DONE, REFUSED
 from designer.main import run
 from designer.run import Run
+from designer.scorecard import delivered
 from designer.settings import DesignSettings
 from designer.store import RunStore
 from envs import catalog
@@ -102,29 +103,25 @@ def test_fresh_seeds_on_the_frozen_decoder_stand_beside_the_others(
     fresh = [c for c in store.candidate_ids() if store.read_json(f"candidates/{c}/confirmation.json") is None]
     candidate = fresh[0]
     winner = Arm(name=candidate, program=store.program(candidate))
-    kept = store.decoder(candidate)
-    opened.loop.trainings.run([winner], opened.settings.confirmation_seeds(), "confirmation")
-    assert store.decoder(candidate) != kept
     frozen = store.decoder(candidate)
+    opened.loop.trainings.run([winner], opened.settings.confirmation_seeds(), "confirmation")
     opened.loop._try_bundle(winner)
     record = store.read_json(f"candidates/{candidate}/bundle.json") or {}
-    assert [s["seed"] for s in record["seeds"]] == list(opened.settings.bundle_seeds())
-    assert not set(opened.settings.bundle_seeds()) & {
-        *opened.settings.selection_seeds(),
-        *opened.settings.confirmation_seeds(),
-    }
+    assert [s["seed"] for s in record["seeds"]] == list(opened.settings.confirmation_seeds())
     assert record["importance"] is None and set(record["seeds"][0]["curve"][-1]["components"]) == {"decoded"}
     assert store.decoder(candidate) == frozen
+    assert delivered(store, candidate) == record
     opened.loop.finish({})
     rows = (store.read_json("scorecard.json") or {})["candidates"]
     assert candidate in [r["id"] for r in rows if r["bundle_fitness"]]
     assert run(["show", str(store.root)]) == DONE
-    assert "as a bundle" in capsys.readouterr().out
+    assert "the frozen decoder, as in the bundle" in " ".join(capsys.readouterr().out.split())
     assert run(["report", str(store.root)]) == DONE
-    assert "holds the frozen one" in (store.root / "report.html").read_text()
+    assert "bundle holds the frozen decoder" in (store.root / "report.html").read_text()
     assert run(["export", str(store.root), "--candidate", candidate, "-o", str(tmp_path / "bundle")]) == DONE
     manifest = json.loads((tmp_path / "bundle" / "manifest.json").read_text())
     assert (manifest["fitness"], manifest["fitness_on"]) == (record["fitness"], "bundle")
+    assert (tmp_path / "bundle" / "decoder.safetensors").read_bytes() == frozen
 
 
 def test_the_bundle_pays_what_the_decoder_says(latent_run: RunStore, tmp_path: Path) -> None:
