@@ -3,7 +3,7 @@
 # make check  ruff, mypy and the import contracts
 # make docker-test  the tests that need a Docker daemon
 # make coverage  both kinds of tests, measured
-# make benchmarks  the trainings' figures of docs/performance.md, beside the peers' (an hour, on an idle machine)
+# make benchmarks  the trainings' figures of docs/performance.md, beside the peers' (some hours, on an idle machine)
 
 PYTHON ?= python3
 VENV := .venv
@@ -49,11 +49,11 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 BENCH := .venv-benchmarks
 .PHONY: benchmarks
 benchmarks: $(BENCH)/.installed
-	for each in speed memory solve potential agreement; do $(BENCH)/bin/python -m benchmarks.$$each --write || exit; done
+	for each in speed memory solve potential agreement credit contribution decoding; do $(BENCH)/bin/python -m benchmarks.$$each --write || exit; done
 
 $(BENCH)/.installed: benchmarks/requirements.txt $(MANIFESTS)
 	$(PYTHON) -m venv $(BENCH)
-	$(BENCH)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable . -r benchmarks/requirements.txt
+	$(BENCH)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[mujoco,mpe]' -r benchmarks/requirements.txt
 	touch $@
 
 clean:
