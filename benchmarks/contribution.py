@@ -81,7 +81,8 @@ def measured(seeds: Sequence[int], env_steps: int, episodes: int) -> dict[str, A
     from training.credit import RawInputs
     from training.decoder import Credit
     from training.frozen import FrozenReward
-    from training.population import train
+    from training.payment import groups
+    from training.population import Population
     from training.result import Learner
 
     torch.set_num_threads(1)
@@ -92,12 +93,20 @@ def measured(seeds: Sequence[int], env_steps: int, episodes: int) -> dict[str, A
         arms = {"hand-ridge": (jailed, Credit()), "raw-rrdu": (RawInputs(task.action), Credit(method="rrdu"))}
         for name, (reward, credit) in arms.items():
             learners = [Learner(arm=name, seed=seed, reward=reward, credit=credit) for seed in seeds]
-            results = train(task, learners, env_steps=env_steps, evaluation_episodes=50)
-            frozen = FrozenReward(reward, results[0].decoder or {})
+            population = Population(task, learners, env_steps=env_steps, device="cpu")
+            for group in groups(learners):
+                group.reward.restart()
+            while not population.done:
+                population.advance()
+            decoder = population.frozen(name)
+            assert decoder is not None, "no episode ended"
+            policies = [one.weights for one in population.finished()]
+            population.close()
+            frozen = FrozenReward(reward, decoder.weights)
             for agent in range(task.agents):
                 own, mates = [], []
-                for one in results:
-                    paid = credits(task, one.weights, one.seed, frozen, episodes, agent)
+                for seed, weights in zip(seeds, policies, strict=True):
+                    paid = credits(task, weights, seed, frozen, episodes, agent)
                     own.append(float(paid[:, agent].mean()))
                     mates.append(float(np.delete(paid, agent, 1).mean()))
                 found[f"{name}, agent {agent} frozen"] = {"own": own, "mates": mates}

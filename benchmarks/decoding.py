@@ -35,7 +35,7 @@ from sandbox.program import RewardProgram
 from training.credit import CreditPool
 from training.decoder import Credit, initial_decoder, losses
 from training.observation import RunningMoments
-from training.population import train
+from training.population import Population
 from training.ppo import Adam
 from training.result import Learner
 from training.reward import RewardAnswer
@@ -151,17 +151,14 @@ def recomputing(task: TaskSpec) -> type[CreditPool]:
             gradients = list(torch.autograd.grad(loss, self._decoder.matrices))
             self._adam.step(self._decoder.matrices, gradients, learning_rate=self._credit.learning_rate, max_norm=1.0)
 
-        def frozen(self, learners: Sequence[int], *, attributed: bool = True) -> None:
-            return None
-
         def learns(self, learner: int) -> bool:
-            return False
+            return False  # LaRe's code does not look at what its decoder makes of the factors
 
     return Recomputed
 
 
 def seconds(task_id: str, arm: str, seeds: Sequence[int]) -> float:
-    """Wall time of one training of all seeds, by the population's own clock."""
+    """Wall time of the rollouts and updates of one training of all seeds."""
     task = catalog.load(task_id)
     with ExitStack() as stack:
         if arm == "recomputed":
@@ -177,9 +174,14 @@ def seconds(task_id: str, arm: str, seeds: Sequence[int]) -> float:
             "recomputed": Credit(method="rrdu"),
         }
         learners = [Learner(arm=arm, seed=seed, reward=reward, credit=credits[arm]) for seed in seeds]
+        population = Population(task, learners, env_steps=TASKS[task_id], device="cpu")
+        reward.restart()
         began = time.perf_counter()
-        train(task, learners, env_steps=TASKS[task_id], evaluation_episodes=1)
-        return time.perf_counter() - began
+        while not population.done:
+            population.advance()
+        took = time.perf_counter() - began
+        population.close()
+        return took
 
 
 def table(found: Mapping[str, Mapping[str, Sequence[float]]], seeds: int) -> str:

@@ -193,6 +193,8 @@ def _readme(name: str, task: TaskSpec, program: RewardProgram) -> str:
         description=" ".join(task.description.replace("`", "'").split()),
         task=task.id,
         program=program.id,
+        form=" --form latent" if program.form == "latent" else "",
+        safetensors=", safetensors" if program.form == "latent" else "",
         import_lines=f"from {name}.wrapper import DesignedReward"
         if name.isidentifier()
         else _IMPORT_BY_PATH.substitute(program=program.id, wrapper=json.dumps(f"{name}/wrapper.py")),

@@ -18,7 +18,7 @@ from sandbox.program import RewardProgram
 from sandbox.recheck import Reference
 from sandbox.service import Sandbox
 from training.audit import AuditReport, audit
-from training.relevance import Relevance, relevance
+from training.relevance import LEAST, Relevance, relevance
 from training.reward import RewardFailure
 
 
@@ -66,6 +66,8 @@ class Verification:
 
 LATENT_EPISODES = 32
 """Random episodes whose outcomes a latent reward's factors are held against, and scripted ones besides, at most."""
+LATENT_STEPS = 16_000
+"""Steps that these random episodes may have together, but for eight of them."""
 TELLING = 0.05
 """Share of the outcomes' variance below which factors count as saying nothing about them."""
 
@@ -106,7 +108,8 @@ class Verifier:
                 known = [*played.solutions.values(), *played.exploits.values()] if played else []
                 scripted_ones = [episode for episodes in known for episode in episodes]
                 every = max(1, len(scripted_ones) // LATENT_EPISODES)
-                random_ones = record.random_episodes(self.task, LATENT_EPISODES, self._seed)
+                count = max(LEAST, min(LATENT_EPISODES, LATENT_STEPS // self.task.episode_steps))
+                random_ones = record.random_episodes(self.task, count, self._seed)
                 self._outcomes = [*random_ones, *scripted_ones[::every][:LATENT_EPISODES]]
             return self._outcomes
 
@@ -185,6 +188,7 @@ def _says_little(outcome: Relevance) -> list[str]:
     if outcome.explained is None or outcome.explained >= TELLING:
         return []
     return [
-        f"A linear probe on the factors tells {outcome.explained:.0%} of how the outcomes of {outcome.episodes} "
-        "recorded episodes differ. Add a factor that an episode which goes well shows more, or less, of."
+        f"A linear probe on the factors tells {outcome.explained:.0%} of how the outcomes by length of "
+        f"{outcome.episodes} recorded episodes differ. Add a factor that an episode which goes well shows more, or "
+        "less, of."
     ]

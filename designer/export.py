@@ -13,6 +13,8 @@ from envs.task import TaskSpec
 def export_run(store: RunStore, task: TaskSpec, candidate: str, directory: Path) -> None:
     """Write a candidate's bundle. Raises ``UserError`` for an unknown candidate or a foreign folder."""
     program = store.program(candidate)
+    if program.form == "latent":
+        store.read_decoder(candidate)
     facts = store.candidate(candidate) or {}
     native = store.read_json("controls/native/confirmation.json")
     shown = delivered(store, candidate) or store.read_json(f"candidates/{candidate}/training.json")

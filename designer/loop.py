@@ -168,7 +168,11 @@ class Loop:
         """Train the same seeds on the decoder that selection froze, which is what a latent reward's bundle holds."""
         record = self.trainings.result(winner, "confirmation")
         if record and record["failure"] is None:
-            frozen = replace(winner, decoder=self.store.read_decoder(winner.folder))
+            weights = self.store.read_decoder(winner.name)
+            if weights is None:
+                self.store.event("bundle_dropped", candidate=winner.name, reason="no episode ended in the selection")
+                return
+            frozen = replace(winner, decoder=weights)
             self.trainings.run([frozen], self.settings.confirmation_seeds(), "bundle")
 
     def finish(self, state: RunState) -> RunState:

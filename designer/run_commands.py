@@ -83,12 +83,16 @@ def _read_through(store: RunStore, settings: DesignSettings) -> None:
     """Read what a resumed run goes on from, before anything is paid for. Raises ``UserError`` where it does not fit."""
     from designer.budget import Budget
     from designer.facts import ranked
-    from designer.scorecard import confirmed
+    from designer.scorecard import confirmed, delivered
 
     with reading(store):
         Budget(settings.caps, store)
         ranked(store)
         confirmed(store)
+        for candidate in store.candidate_ids():
+            delivered(store, candidate)
+            if store.program(candidate).form == "latent":
+                store.read_decoder(candidate)
         store.comments()
         # What a finished run writes at its end must not lead out of it, or stand in for something else.
         store.path("report.html")
@@ -128,7 +132,8 @@ def _go(store: RunStore, settings: DesignSettings, as_json: bool) -> int:
             console.print(told, soft_wrap=True)
             return INTERRUPTED
     console.print(cost_line(run.budget))
-    bundled = card["best"] is not None and run.task.agents == 1  # a bundle wraps one agent's environment
+    # A bundle wraps one agent's environment, and a latent reward's holds the decoder that its training froze.
+    bundled = card["best"] is not None and run.task.agents == 1 and store.bundled(card["best"]["id"])
     if bundled:
         from designer.export import export_run
 

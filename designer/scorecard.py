@@ -26,7 +26,10 @@ def delivered(store: RunStore, candidate: str) -> Json | None:
     A latent reward's is with its decoder frozen; a team's, which is not exported, with the decoder that learns.
     """
     frozen: Json | None = store.read_json(f"candidates/{candidate}/bundle.json")
-    return frozen or store.read_json(f"candidates/{candidate}/confirmation.json")
+    if frozen is not None and frozen["failure"] is None:
+        return frozen
+    found: Json | None = store.read_json(f"candidates/{candidate}/confirmation.json")
+    return found
 
 
 def confirmed(store: RunStore) -> Json | None:
@@ -68,7 +71,7 @@ def scorecard(task: TaskSpec, settings: DesignSettings, store: RunStore, budget:
                 "status": facts["status"],
                 "fitness": fitness if fitness["seeds"] else None,
                 # A latent reward's with its decoder frozen, beside one whose decoder learns.
-                "bundle_fitness": bundle and bundle["fitness"],
+                "bundle_fitness": bundle["fitness"] if bundle and bundle["failure"] is None else None,
             }
         )
     spent = budget.spent

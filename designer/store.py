@@ -144,18 +144,30 @@ class RunStore:
 
         self._write(name, save({k: np.ascontiguousarray(v) for k, v in arrays.items()}))
 
-    def read_decoder(self, folder: str) -> dict[str, Array]:
-        """An arm's frozen decoder, arrays by name. Raises ``UserError`` where there is none, or a broken one."""
+    def bundled(self, candidate: str) -> bool:
+        """Whether a candidate can be exported: a latent reward needs the decoder that its training leaves."""
+        return self.program(candidate).form == "reward" or self.decoder(candidate) is not None
+
+    def read_decoder(self, candidate: str) -> dict[str, Array] | None:
+        """A latent reward's frozen decoder, arrays by name; None where no training left one.
+
+        Raises ``UserError`` for a file that holds anything else.
+        """
         from safetensors import SafetensorError
         from safetensors.numpy import load
 
-        name = f"{folder}/decoder.safetensors"
+        from training.frozen import layers
+
+        content = self.decoder(candidate)
+        if content is None:
+            return None
         try:
-            return load(self._read(name, most=LARGEST_PROGRAM))
-        except FileNotFoundError as error:
-            raise UserError(f"{self.root} lacks {name}, which a training leaves.") from error
-        except SafetensorError as error:
-            raise UserError(f"{name} is broken: {error}") from error
+            found: dict[str, Array] = load(content)
+            layers(found)
+        except (SafetensorError, KeyError, ValueError, TypeError) as error:
+            path = self.root / "candidates" / candidate / "decoder.safetensors"
+            raise UserError(f"{path} is no decoder: {error}. Remove the file, or start a new run.") from error
+        return found
 
     def read_json(self, name: str) -> Any | None:
         """A JSON file's content, or None where there is none. Raises ``UserError`` for a broken one."""

@@ -98,7 +98,7 @@ class Trainings:
                 missing.append(arm)
             else:
                 # A kill may have come between the result and the status.
-                self._set_status(arm, found["failure"])
+                self._set_status(arm, purpose, found["failure"])
         if not missing:
             return
         wanted = len(missing) * len(seeds)
@@ -165,12 +165,13 @@ class Trainings:
                 self._store.write_tensors(f"{arm.folder}/decoder.safetensors", dict(results[0].decoder))
         self._store.write_json(f"{arm.folder}/{record}.json", _record(self.task, arm, purpose, results))
         failure = next((r.failure for r in results if r.failure), None)
-        self._set_status(arm, failure)
+        self._set_status(arm, purpose, failure)
         fitness = summary([r.fitness for r in results])["iqm"]
         self._store.event("trained", arm=arm.name, purpose=purpose, fitness=fitness, failure=failure)
 
-    def _set_status(self, arm: Arm, failure: str | None) -> None:
-        if arm.folder.startswith("candidates/"):
+    def _set_status(self, arm: Arm, purpose: Purpose, failure: str | None) -> None:
+        # A candidate whose bundle fails is still one that was trained.
+        if arm.folder.startswith("candidates/") and purpose != "bundle":
             self._store.set_status(arm.name, "failed_in_training" if failure else "trained")
 
 

@@ -185,9 +185,10 @@ def outcome_lines(measured: Json) -> list[str]:
         return []
     lines = [f"effective rank {lying['effective_rank']:.3g} of {len(found['correlation'])} factors"]
     if found["explained"] is None:
-        return [*lines, f"the {found['episodes']} recorded episodes end alike, which says nothing of the factors"]
+        alike = f"the outcomes by length of {found['episodes']} recorded episodes are alike"
+        return [*lines, f"{alike}, which says nothing of the factors"]
     told = ", ".join(f"{name} {value:+.2f}" for name, value in found["correlation"].items() if value is not None)
-    probe = f"a linear probe tells {found['explained']:.0%} of the variance in the outcomes of"
+    probe = f"a linear probe tells {found['explained']:.0%} of the variance in the outcomes by length of"
     return [*lines, f"{probe} {found['episodes']} recorded episodes; correlations: {told or 'none'}"]
 
 
@@ -247,8 +248,8 @@ def importance_lines(record: Json) -> list[str]:
     lines = ["importance: what the decoder's error grows by with a factor's values shuffled, as a share of all factors"]
     if record.get("explained") is not None:
         lines.append(
-            f"  a linear decoder of all factors tells {record['explained']:.0%} of the variance of outcomes it was not "
-            "fitted to; without one of them, less by"
+            f"  a linear decoder of all factors tells {record['explained']:.0%} of the variance of outcomes by length "
+            "that it was not fitted to; without one of them, less by"
         )
     for row in rows:
         without = "" if row.lost is None else f"  without it -{max(row.lost, 0.0):.0%}"

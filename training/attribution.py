@@ -19,7 +19,9 @@ class Attribution(NamedTuple):
     importance: dict[str, float]
     """By how much the decoder's error grows with a factor's values exchanged among steps, of the outcomes' variance."""
     ablation: dict[str, float]
-    """How much less of the outcomes' variance a linear decoder tells that is fitted without the factor."""
+    """How much less of the outcomes' variance a linear decoder tells that is fitted without the factor; outcomes by
+    length here and below.
+    """
     explained: float | None
     """How much of it one tells that has them all; None where the outcomes do not differ.
 
@@ -41,13 +43,15 @@ def permutation(
         rewards = (reward(given) * taken).view(batch.taken.shape)
         return (rewards.sum(2) / batch.length - wanted).square().mean()
 
+    if float(wanted.var(correction=0)) < 1e-9:
+        return [0.0] * inputs.shape[-1]
     plain, found = error(inputs), []
     places = taken[0].nonzero().view(-1)
     order = places[torch.randperm(len(places), generator=rng).to(places.device)]
     for factor in range(inputs.shape[-1]):
         without = inputs.clone()
         without[0, places, factor] = inputs[0, order, factor]
-        found.append(float((error(without) - plain) / wanted.var().clamp(min=1e-12)))
+        found.append(float((error(without) - plain) / wanted.var()))
     return found
 
 

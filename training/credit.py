@@ -25,7 +25,10 @@ from training.reward import RewardAnswer
 from training.seeding import generator
 
 FACTOR_CLIP = 10.0
-"""Bound on a normalised factor, in deviations."""
+"""Bound on a normalised factor, in deviations, for a decoder with hidden layers.
+
+A linear one is fitted to sums, in which a rare event counts whole; cut off, it would be paid less than it is worth.
+"""
 REFIT = 400
 """Updates that fit a frozen decoder."""
 IMPORTANCE_EPISODES = 64
@@ -151,14 +154,14 @@ class CreditPool:
         mean, deviation = (each[[learner]] for each in self._moments.moments())
         decoder = self._decoder.select(torch.tensor([learner]))
         with torch.no_grad():
-            shares = permutation(decoder, _normal(batch.inputs.flatten(1, 2), mean, deviation), batch, rng)
+            shares = permutation(decoder, normal(batch.inputs.flatten(1, 2), mean, deviation, decoder), batch, rng)
         outcome, length = episodes.outcomes(0)
-        normal = (episodes.means(0) - mean[0].cpu().numpy()) / deviation[0].cpu().numpy()
-        explained, lost = ablation(normal, outcome / length)
+        means = (episodes.means(0) - mean[0].cpu().numpy()) / deviation[0].cpu().numpy()
+        explained, lost = ablation(means, outcome / length)
         return Attribution(dict(zip(names, shares, strict=True)), dict(zip(names, lost, strict=True)), explained)
 
     def _normal(self, factors: Tensor) -> Tensor:
-        return _normal(factors, *self._moments.moments())
+        return normal(factors, *self._moments.moments(), self._decoder)
 
     def _fit(self, updates: int, scale: Tensor) -> None:
         """Learn from the remembered episodes: ``updates`` steps of gradient descent, or the solution itself."""
@@ -194,9 +197,10 @@ class CreditPool:
         self._adam.step(self._decoder.matrices, gradients, learning_rate=self._credit.learning_rate, max_norm=1.0)
 
 
-def _normal(factors: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
-    """``(P, B, F)`` factors less their mean, by their deviation, in bounds."""
-    return ((factors - mean[:, None]) / deviation[:, None]).clamp_(-FACTOR_CLIP, FACTOR_CLIP)
+def normal(factors: Tensor, mean: Tensor, deviation: Tensor, decoder: Decoder) -> Tensor:
+    """``(P, B, F)`` factors less their mean, by their deviation, as a decoder reads them."""
+    standard = (factors - mean[:, None]) / deviation[:, None]
+    return standard.clamp_(-FACTOR_CLIP, FACTOR_CLIP) if decoder.hidden else standard
 
 
 class RawInputs:

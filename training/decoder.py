@@ -14,7 +14,8 @@ to step. For K of T steps drawn without replacement that variance is ``(1 - K / 
 of no more than K steps is taken whole, and all three are the same there.
 
 Ridge is RD with a linear decoder, solved in closed form on every remembered episode (least squares on sums, Efroni et
-al. 2021); how far its weights are shrunk is chosen by generalised cross-validation (Golub, Heath and Wahba 1979).
+al. 2021); how far its weights are shrunk is chosen by generalised cross-validation (Golub, Heath and Wahba 1979),
+in the robust form of Lukas (2006).
 """
 
 from __future__ import annotations
@@ -92,11 +93,16 @@ SHRUNK = np.logspace(-6, 2, 17)
 """What ridge chooses from: penalties of the squared weights beside the mean squared error."""
 
 
+ROBUST = 0.3
+"""Weight of plain generalised cross-validation in its robust form (Lukas 2006), which few episodes need."""
+
+
 def ridge(inputs: Array, wanted: Array) -> tuple[Array, float]:
     """Weights ``(F,)`` and intercept of ``wanted`` ``(E,)`` from ``inputs`` ``(E, F)``, each episode's mean.
 
-    Of all ``SHRUNK`` those with the least error by generalised cross-validation, ``mean squared error / (1 - trace of
-    the hat matrix / E)^2``. Nothing is told from fewer than three episodes.
+    Of all ``SHRUNK`` those with the least error by robust generalised cross-validation: ``mean squared error / (1 -
+    trace(H) / E)^2`` with ``H`` the hat matrix, times ``ROBUST + (1 - ROBUST) trace(H^2) / E``. Nothing is told from
+    fewer than three episodes.
     """
     count, width = inputs.shape
     if count < 3:
@@ -106,11 +112,13 @@ def ridge(inputs: Array, wanted: Array) -> tuple[Array, float]:
     values, vectors = np.linalg.eigh(centred.T @ centred / count)
     values = values.clip(min=0.0)
     along = vectors.T @ (centred.T @ rest) / count
-    kept = values / (values + SHRUNK[:, None])
+    left = SHRUNK[:, None] / (values + SHRUNK[:, None])
     solved = along / (values + SHRUNK[:, None])
-    error = (rest @ rest) / count - 2 * solved @ along + (solved**2 * values).sum(1)
-    freedom = (1 - (1 + kept.sum(1)) / count).clip(min=1e-3)
-    weights = vectors @ solved[int(np.argmin(error / freedom**2))]
+    error = np.square(rest - solved @ (centred @ vectors).T).mean(1)
+    # The trace from what is shrunk away: near 0, where there are more factors than episodes, its sign matters.
+    free = (left.sum(1) + count - 1 - width) / count
+    robust = ROBUST + (1 - ROBUST) * np.square(1 - left).sum(1) / count
+    weights = vectors @ solved[int(np.argmin(error * robust / np.square(free.clip(min=1e-12))))]
     return weights, mean - float(middle @ weights)
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from envs.episode import Array, Episode, transitions
 from envs.make_vector import make_vector, simulated
 from envs.task import TaskSpec
-from training.credit import Crediting, Frozen
+from training.credit import Crediting, Frozen, RawInputs
 from training.curve import Curves, area
 from training.evaluate import architecture, evaluate, policy_weights
 from training.frozen import FrozenReward
@@ -68,8 +68,10 @@ def train(
                 raise StoppedEarly(population.env_steps)
     finally:
         population.close()
-    decoded = dict.fromkeys(learner.arm for learner in population.learners if learner.credit)
-    decoders = {arm: population.frozen(arm) for arm in decoded}
+    # Raw inputs are a control, which nobody takes home: to freeze its decoder would only cost memory.
+    programs = [one for one in population.learners if one.credit and not isinstance(one.reward, RawInputs)]
+    decoders = {arm: population.frozen(arm) for arm in dict.fromkeys(one.arm for one in programs)}
+    first = {learner.arm: i for i, learner in reversed(list(enumerate(learners)))}
     finished = population.finished()
     evaluations = evaluate(
         task,
@@ -101,10 +103,12 @@ def train(
             decoder=None if decoder is None else decoder.weights,
             attribution=None if decoder is None else decoder.attribution,
             importance_course=population.importance_course(learner.arm),
-            decoded=None if decoder is None or task.agents > 1 else _decoded(learner, decoder.weights, found.examples),
+            decoded=None
+            if decoder is None or task.agents > 1 or first[learner.arm] != i
+            else _decoded(learner, decoder.weights, found.examples),
             failure=one.failure,
         )
-        for learner, one, found in zip(learners, finished, evaluations, strict=True)
+        for i, (learner, one, found) in enumerate(zip(learners, finished, evaluations, strict=True))
         for decoder in (decoders.get(learner.arm),)
     ]
 
@@ -206,8 +210,6 @@ class Population:
             rows = settings.steps * settings.envs
             shuffle = shuffled(rollout.features, rows, settings, self._minibatches, rollout.action.device)
             payment = self._credited(earned(), rollout)
-        if self._taken * LOOKS // self.rollouts > (self._taken - 1) * LOOKS // self.rollouts:
-            self._crediting.look(self._taken * settings.envs * settings.steps)
         self._curves.take(rollout.native, rollout.ended, rollout.success, payment, rollout.entropy.cpu().numpy())
         reward = payment.reward
         if payment.failures:
@@ -216,6 +218,8 @@ class Population:
                 return
             rollout, reward = rollout.select(kept), reward[kept]
             seen, shuffle = self._seen(rollout), shuffle.select(kept)
+        if self._taken * LOOKS // self.rollouts > (self._taken - 1) * LOOKS // self.rollouts:
+            self._crediting.look(self._taken * settings.envs * settings.steps)
         self._learn(rollout, seen, reward, shuffle)
 
     def _credited(self, payment: Payment, rollout: Rollout) -> Payment:
@@ -350,7 +354,8 @@ class Population:
     def progress(self, seconds: float) -> Progress:
         """Where the population stands, ``seconds`` after its start."""
         latest: dict[str, Point] = {}
-        for learner, points in zip(self.learners, self._curves.points, strict=True):
+        # Where the last arm has failed, its curves are still there.
+        for learner, points in zip(self.learners, self._curves.points, strict=False):
             if points:
                 latest.setdefault(learner.arm, points[-1])
         return Progress(

@@ -44,10 +44,10 @@ def relevance(episodes: Sequence[Episode], reward: RewardFunction) -> Relevance:
         batch = episodes[start : start + AT_ONCE]
         reward.restart()
         for name, values in sorted(reward(_side_by_side(batch)).components.items()):
-            own = [values[: len(episode), row].mean() for row, episode in enumerate(batch)]
+            own = [values[: len(episode), row].mean(dtype=np.float64) for row, episode in enumerate(batch)]
             means[name] = np.concatenate([means.get(name, np.zeros(0)), own])
     outcome = np.array([float(episode.reward.sum()) for episode in episodes]) / lengths
-    varied = len(episodes) >= LEAST and bool(np.ptp(outcome) > 1e-9)
+    varied = len(episodes) >= LEAST and _varies(outcome)
     return Relevance(
         episodes=len(episodes),
         correlation={name: _correlation(values, outcome) if varied else None for name, values in means.items()},
@@ -73,11 +73,15 @@ def _side_by_side(episodes: Sequence[Episode]) -> Transitions:
 
 
 def _correlation(values: Array, outcome: Array) -> float | None:
-    return float(np.corrcoef(values, outcome)[0, 1]) if np.ptp(values) > 1e-9 else None
+    return float(np.corrcoef(values, outcome)[0, 1]) if _varies(values) else None
+
+
+def _varies(values: Array) -> bool:
+    return bool(np.ptp(values) > 1e-9 * max(1.0, float(np.abs(values).max())))
 
 
 def _explained(factors: Array, outcome: Array) -> float:
-    varying = factors[:, np.ptp(factors, axis=0) > 1e-9]
+    varying = factors[:, [_varies(column) for column in factors.T]]
     if varying.shape[1] == 0:
         return 0.0
     standard = (varying - varying.mean(0)) / varying.std(0)

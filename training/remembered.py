@@ -66,9 +66,8 @@ class Episodes:
         running = self._open[:, None] + teams.cumsum(1)
         ends = torch.from_numpy(ended).to(factors.device)
         # A sum runs on over the end of an episode, so the one that began later lacks what stood there.
-        upto = torch.where(ends[..., None], running, 0.0)
         learner, env, step = ends.transpose(1, 2).nonzero(as_tuple=True)
-        found = upto[learner, step, env]
+        found = running[learner, step, env]
         follows = torch.zeros_like(learner, dtype=torch.bool)
         follows[1:] = (learner[1:] == learner[:-1]) & (env[1:] == env[:-1])
         before = torch.where(follows[:, None], found.roll(1, 0), 0.0)

@@ -74,7 +74,10 @@ class TrainingResult:
     importance_course: tuple[tuple[int, Mapping[str, float]], ...] = ()
     """The same arm's first decoder in training: environment steps of a learner, and each factor's importance then."""
     decoded: tuple[Array, ...] | None = None
-    """What the frozen decoder pays in ``episodes``, each ``(L,)``; None for teams, of which one agent is recorded."""
+    """What the frozen decoder pays in ``episodes``, each ``(L,)``, for the first learner of an arm.
+
+    None for teams, of which one agent is recorded.
+    """
     failure: str | None = None
     """Why the arm ended early; its fitness is then what the policy had reached, and it is never selected."""
 

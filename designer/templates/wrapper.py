@@ -92,7 +92,9 @@ class _Decoder:
 
     def __call__(self, factors: Array) -> np.float32:
         """The reward of ``(F,)`` float32 factors, in the order of their names."""
-        values = np.clip((factors - self._mean) / self._deviation, -10.0, 10.0)
+        values = (factors - self._mean) / self._deviation
+        if len(self._layers) > 1:
+            values = np.clip(values, -10.0, 10.0)
         for i, (weight, bias) in enumerate(self._layers):
             values = (np.maximum(values, 0.0) if i else values) @ weight + bias
         return np.float32(values[0] * self._scale)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save
 
 from designer.arms import Arm
-from designer.exits import DONE, REFUSED
+from designer.exits import DONE, REFUSED, USER
 from designer.main import run
 from designer.run import Run
 from designer.scorecard import delivered
@@ -97,9 +97,8 @@ def test_the_analyzer_sees_where_the_decoder_and_the_outcome_part(latent_run: Ru
 def test_fresh_seeds_on_the_frozen_decoder_stand_beside_the_others(
     latent_run: RunStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copytree(latent_run.root, tmp_path / "run")
-    store = RunStore.open(tmp_path / "run")
-    opened = Run.open(store, DesignSettings.from_json(store.read_json("config.json") or {}), lambda *_: None)
+    opened = copy_of(latent_run, tmp_path / "run")
+    store = opened.store
     fresh = [c for c in store.candidate_ids() if store.read_json(f"candidates/{c}/confirmation.json") is None]
     candidate = fresh[0]
     winner = Arm(name=candidate, program=store.program(candidate))
@@ -115,13 +114,72 @@ def test_fresh_seeds_on_the_frozen_decoder_stand_beside_the_others(
     rows = (store.read_json("scorecard.json") or {})["candidates"]
     assert candidate in [r["id"] for r in rows if r["bundle_fitness"]]
     assert run(["show", str(store.root)]) == DONE
-    assert "the frozen decoder, as in the bundle" in " ".join(capsys.readouterr().out.split())
+    assert "with the frozen decoder" in capsys.readouterr().out
     assert run(["report", str(store.root)]) == DONE
     assert "bundle holds the frozen decoder" in (store.root / "report.html").read_text()
     assert run(["export", str(store.root), "--candidate", candidate, "-o", str(tmp_path / "bundle")]) == DONE
     manifest = json.loads((tmp_path / "bundle" / "manifest.json").read_text())
     assert (manifest["fitness"], manifest["fitness_on"]) == (record["fitness"], "bundle")
     assert (tmp_path / "bundle" / "decoder.safetensors").read_bytes() == frozen
+
+
+def copy_of(store: RunStore, path: Path) -> Run:
+    shutil.copytree(store.root, path)
+    copied = RunStore.open(path)
+    return Run.open(copied, DesignSettings.from_json(copied.read_json("config.json") or {}), lambda *_: None)
+
+
+def test_without_a_decoder_there_is_no_bundle_and_the_run_goes_on(latent_run: RunStore, tmp_path: Path) -> None:
+    """Where no episode ended in the selection, nothing was decoded."""
+    opened = copy_of(latent_run, tmp_path / "run")
+    store, candidate = opened.store, latent_run.candidate_ids()[0]
+    (store.root / "candidates" / candidate / "decoder.safetensors").unlink()
+    (store.root / "candidates" / candidate / "bundle.json").unlink(missing_ok=True)
+    winner = Arm(name=candidate, program=store.program(candidate))
+    opened.loop.trainings.run([winner], opened.settings.confirmation_seeds(), "confirmation")
+    opened.loop._try_bundle(winner)
+    assert store.read_json(f"candidates/{candidate}/bundle.json") is None
+    assert not store.bundled(candidate)
+
+
+def test_a_bundle_that_fails_in_training_takes_nothing_from_its_candidate(latent_run: RunStore, tmp_path: Path) -> None:
+    opened = copy_of(latent_run, tmp_path / "run")
+    store, candidate = opened.store, latent_run.candidate_ids()[0]
+    (store.root / "candidates" / candidate / "bundle.json").unlink(missing_ok=True)
+    weights = {
+        name: np.ones(1, np.float32) for name in ("decoder.0.bias", "factors.mean", "factors.deviation", "scale")
+    }
+    frozen = Arm(
+        name=candidate,
+        program=store.program(candidate),
+        decoder={**weights, "decoder.0.weight": np.ones((1, 1), np.float32)},
+    )
+    opened.loop.trainings.run([frozen], opened.settings.confirmation_seeds(), "bundle")
+    record = store.read_json(f"candidates/{candidate}/bundle.json") or {}
+    assert record["failure"].startswith("the decoder reads 1 factors")
+    assert (store.candidate(candidate) or {})["status"] == "trained"
+    assert delivered(store, candidate) == store.read_json(f"candidates/{candidate}/confirmation.json")
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 100, save({"decoder.0.weight": np.ones((2, 1), np.float32)})])
+def test_a_file_that_is_no_decoder_is_named(
+    content: bytes, latent_run: RunStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(latent_run.root, tmp_path / "run")
+    candidate = latent_run.candidate_ids()[0]
+    (tmp_path / "run" / "candidates" / candidate / "decoder.safetensors").write_bytes(content)
+    out = str(tmp_path / "bundle")
+    assert run(["export", str(tmp_path / "run"), "--candidate", candidate, "-o", out]) == USER
+    assert "decoder.safetensors is no decoder" in " ".join(capsys.readouterr().err.split())
+    assert run(["resume", str(tmp_path / "run"), "--feedback", "more"]) == USER
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '"x"', '{"failure": null}'])
+def test_a_bundles_record_that_is_none_is_told(content: str, latent_run: RunStore, tmp_path: Path) -> None:
+    shutil.copytree(latent_run.root, tmp_path / "run")
+    candidate = latent_run.candidate_ids()[0]
+    (tmp_path / "run" / "candidates" / candidate / "bundle.json").write_text(content)
+    assert run(["resume", str(tmp_path / "run"), "--feedback", "more"]) == USER
 
 
 def test_the_bundle_pays_what_the_decoder_says(latent_run: RunStore, tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ def test_a_factor_counts_for_what_the_outcome_depends_on_it():
     means = rng.normal(size=(200, 3))
     explained, lost = ablation(means, 2.0 * means[:, 0] + 1.0 * means[:, 1])
     assert explained is not None and explained > 0.999
-    assert abs(lost[0] - 0.8) < 0.1
-    assert abs(lost[1] - 0.2) < 0.1
+    assert abs(lost[0] - 0.8) < 0.15
+    assert abs(lost[1] - 0.2) < 0.15
     assert abs(lost[2]) < 0.01
 
 
@@ -30,6 +30,13 @@ def test_a_factor_that_another_one_repeats_could_be_left_out():
 def test_nothing_is_said_where_outcomes_do_not_differ():
     assert ablation(np.random.default_rng(0).normal(size=(50, 2)), np.ones(50)) == (None, [0.0, 0.0])
     assert ablation(np.zeros((4, 2)), np.arange(4.0)) == (None, [0.0, 0.0])
+
+
+def test_nothing_counts_where_outcomes_are_alike():
+    rng = torch.Generator().manual_seed(0)
+    inputs = torch.randn((1, 8, 5, 2), generator=rng)
+    batch = Sampled(inputs, torch.ones((1, 8, 5), dtype=torch.bool), torch.full((1, 8), 5.0), torch.full((1, 8), 5.0))
+    assert permutation(lambda given: given.sum(2), inputs.flatten(1, 2), batch, rng) == [0.0, 0.0]
 
 
 def test_permutation_finds_the_factor_that_a_decoder_reads():

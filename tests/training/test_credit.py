@@ -11,7 +11,7 @@ from envs.episode import Transitions
 from envs.task import Action, PPOSettings
 from training.credit import Crediting, CreditPool, RawInputs
 from training.decoder import Credit, Factors
-from training.population import Population
+from training.population import Population, train
 from training.remembered import Episodes
 from training.result import Learner
 from training.reward import RewardAnswer, RewardFailure
@@ -142,6 +142,21 @@ class TwoFactors:
         first = next(iter(transitions.next_state.values())).reshape(*transitions.action.shape, -1)[..., 0]
         values = first.astype(np.float32)
         return RewardAnswer(components={"first": values, "one": np.ones_like(values)})
+
+
+@pytest.mark.parametrize("fails_at", [1, 2])
+def test_a_population_whose_only_arm_fails_tells_its_progress_and_ends(fails_at):
+    task = dataclasses.replace(load("cartpole"), episode_steps=60)
+    told = []
+    found = train(
+        task,
+        [Learner(arm="broken", seed=s, reward=TwoFactors(fails_at=fails_at), credit=Credit()) for s in range(2)],
+        env_steps=4_096,
+        evaluation_episodes=4,
+        on_rollout=lambda progress: told.append(progress) is None,
+    )
+    assert told and all(one.failure == "it answered nonsense" for one in found)
+    assert all(set(shares) == {"first", "one"} for _, shares in found[0].importance_course)
 
 
 def test_learners_with_credit_train_beside_others_and_like_alone():

@@ -62,6 +62,19 @@ def test_ridge_finds_what_the_factors_are_worth():
     assert abs(start) < 0.01
 
 
+@pytest.mark.parametrize(("count", "width"), [(5, 8), (8, 8), (9, 8), (20, 30)])
+def test_ridge_does_not_follow_noise_with_more_factors_than_episodes(count, width):
+    """On noise the best prediction is the mean: what is predicted beyond it is error."""
+    found, mean = [], []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        wanted = rng.normal(size=count)
+        weights, start = ridge(rng.normal(size=(count, width)), wanted)
+        found.append(np.square(weights).sum() + start**2)
+        mean.append(wanted.mean() ** 2)
+    assert np.median(found) < np.median(mean) + 0.3
+
+
 def test_ridge_is_shrunk_where_there_is_nothing_to_learn():
     """Of 30 factors in 40 episodes none counts: least squares would follow the noise, cross-validation does not."""
     rng = np.random.default_rng(0)

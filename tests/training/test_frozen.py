@@ -10,10 +10,10 @@ from envs.catalog import load
 from envs.episode import Transitions
 from training.credit import CreditPool
 from training.decoder import Credit
-from training.frozen import FrozenReward
+from training.frozen import FrozenReward, layers
 from training.population import train
 from training.result import Learner
-from training.reward import RewardAnswer, paid
+from training.reward import RewardAnswer, RewardFailure, paid
 
 torch.set_num_threads(1)
 NAMES = ("a", "b", "c")
@@ -67,6 +67,60 @@ def test_it_pays_what_the_decoder_says(method):
     reward.restart()
 
 
+@pytest.mark.parametrize("length", [50, 1000])
+def test_a_rare_factor_is_paid_whole(length):
+    """One step in a thousand is worth the outcome: its sum is the outcome, however many deviations off it stands."""
+    rng = np.random.default_rng(0)
+    won = rng.random((1, 8, 4)) < 0.5
+    factors = np.zeros((1, 8 * length, 4, 3), np.float32)
+    factors[0, length - 1 :: length, :, 0] = won[0]
+    factors[..., 1:] = rng.normal(size=(1, 8 * length, 4, 2))
+    ended = np.zeros((1, 8 * length, 4), bool)
+    ended[0, length - 1 :: length] = True
+    pool = CreditPool(Credit(), [NAMES], [0], rows=4, longest=length, device="cpu")
+    paid_now = pool(torch.from_numpy(factors), factors[..., 0].astype(np.float64), ended).numpy()
+    sums = paid_now.reshape(1, 8, length, 4).sum(2)
+    np.testing.assert_allclose(sums, won, atol=0.1)
+    frozen = pool.frozen([0])
+    assert frozen is not None
+    told = FrozenReward(Given(), frozen.weights)(rollout(factors[0], ended[0])).components["decoded"]
+    np.testing.assert_allclose(told.reshape(8, length, 4).sum(1), won[0], atol=0.1)
+
+
+@pytest.mark.parametrize("change", ["names", "width", "dtype", "nan", "none", "scale"])
+def test_what_is_no_decoder_is_refused(change):
+    weights = {
+        "decoder.0.weight": np.ones((3, 1), np.float32),
+        "decoder.0.bias": np.zeros(1, np.float32),
+        "factors.mean": np.zeros(3, np.float32),
+        "factors.deviation": np.ones(3, np.float32),
+        "scale": np.ones(1, np.float32),
+    }
+    assert layers(weights) == (3, 1)
+    changed = {
+        "names": {**weights, "other": np.ones(1, np.float32)},
+        "width": {**weights, "decoder.0.weight": np.ones((2, 1), np.float32)},
+        "dtype": {**weights, "scale": np.ones(1)},
+        "nan": {**weights, "factors.mean": np.full(3, np.nan, np.float32)},
+        "none": {},
+        "scale": {**weights, "scale": np.ones(2, np.float32)},
+    }[change]
+    with pytest.raises(ValueError, match=r"it holds|does not fit|finite float32|do not fit"):
+        FrozenReward(Given(), changed)
+
+
+def test_another_number_of_factors_is_the_rewards_failure():
+    weights = {
+        "decoder.0.weight": np.ones((2, 1), np.float32),
+        "decoder.0.bias": np.zeros(1, np.float32),
+        "factors.mean": np.zeros(2, np.float32),
+        "factors.deviation": np.ones(2, np.float32),
+        "scale": np.ones(1, np.float32),
+    }
+    with pytest.raises(RewardFailure, match="reads 2 factors, there are 3"):
+        FrozenReward(Given(), weights)(rollout(np.zeros((2, 4, 3), np.float32), np.zeros((2, 4), bool)))
+
+
 class Angle:
     def __call__(self, transitions: Transitions) -> RewardAnswer:
         angle = np.abs(transitions.next_state["pole_angle"])
@@ -87,5 +141,6 @@ def test_a_training_tells_what_its_decoder_makes_of_factors_and_episodes():
     reward = FrozenReward(Angle(), found[0].decoder)
     frozen = train(task, [Learner(arm="bundle", seed=7, reward=reward)], env_steps=2_048, evaluation_episodes=8)
     assert frozen[0].decoder is None and frozen[0].curve[-1].components.keys() == {"decoded"}
+    assert found[1].decoded is None
     for episode, told in zip(found[0].episodes, found[0].decoded, strict=True):
         assert told.shape == (len(episode),)

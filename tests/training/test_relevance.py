@@ -1,5 +1,7 @@
 """What factors say of the outcomes of recorded episodes."""
 
+import dataclasses
+
 import numpy as np
 
 from envs.episode import Episode, Transitions
@@ -35,7 +37,7 @@ class Reads:
         self.names = names
 
     def __call__(self, transitions: Transitions) -> RewardAnswer:
-        constant = np.ones(transitions.action.shape, np.float32)
+        constant = np.full(transitions.action.shape, 0.1, np.float32)
         return RewardAnswer(components={n: transitions.state.get(n, constant) for n in self.names})
 
     def restart(self) -> None:
@@ -49,6 +51,28 @@ def test_factors_that_tell_the_outcome_are_found():
     assert found.correlation["x"] is not None and found.correlation["x"] > 0.99
     assert found.correlation["y"] is not None and abs(found.correlation["y"]) < 0.4
     assert found.correlation["one"] is None
+
+
+class Counts:
+    """Remembers how many steps of its row's episode went by, as a program with memory does."""
+
+    def __call__(self, transitions: Transitions) -> RewardAnswer:
+        ended = transitions.terminated | transitions.truncated
+        count, every = np.zeros(ended.shape[1], np.float32), []
+        for over in ended:
+            count = count + 1
+            every.append(count)
+            count = np.where(over, 0, count).astype(np.float32)
+        return RewardAnswer(components={"steps": np.stack(every), "one": np.ones(ended.shape, np.float32)})
+
+    def restart(self) -> None:
+        pass
+
+
+def test_memory_goes_on_through_an_episode():
+    played = [dataclasses.replace(e, reward=np.full(len(e), len(e), np.float32)) for e in episodes(70)]
+    found = relevance(played, Counts())
+    assert found.correlation["steps"] is not None and found.correlation["steps"] > 0.99
 
 
 def test_factors_that_tell_nothing_are_found():
