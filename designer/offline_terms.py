@@ -65,6 +65,12 @@ class TermsPlan:
         return {"family": "terms", "terms": terms, **{k: v for k, v in asdict(self).items() if k != "terms"}}
 
 
+MOST = 14
+"""Terms of a role in one plan: a body of many joints has more than a program can be read with."""
+NAMED = 16
+"""Terms that an idea names."""
+
+
 def plan_from_json(told: Mapping[str, Any], known: tuple[Term, ...], potentials: bool) -> TermsPlan | None:
     """The plan that an earlier program was made of, None where the schema does not offer its terms."""
     by_name = {t.name: t for t in known}
@@ -207,7 +213,8 @@ def _position(name: str, meaning: str, said: set[str], asked: frozenset[str], bo
 
 def enumerate_plans(known: tuple[Term, ...], potentials: bool, chance: random.Random) -> Iterator[TermsPlan]:
     """Distinct plans, the most plausible first. ``potentials``: whether a potential may be paid at all."""
-    by_role = {r: tuple(t for t in known if t.role == r and t.weight) for r in ("main", "posture", "calm", "guard")}
+    roles = ("main", "posture", "calm", "guard")
+    by_role = {r: tuple(t for t in known if t.role == r and t.weight)[:MOST] for r in roles}
     main, posture, calm, guard = (by_role[r] for r in ("main", "posture", "calm", "guard"))
     # Where every step only costs, an agent that can end its episode by failing learns to fail soon.
     costly = bool(guard) and all(t.shape in _COSTS for t in main)
@@ -284,7 +291,8 @@ def simpler(plan: TermsPlan) -> Iterator[TermsPlan]:
 def idea(plan: TermsPlan) -> str:
     """The plan in one sentence."""
     how = {"level": "for what is", "change": "for what changes", "potential": "by a potential"}[plan.mode]
-    named = ", ".join(f"{t.weight:g} {t.name}" for t in plan.terms)
+    named = ", ".join(f"{t.weight:g} {t.name}" for t in plan.terms[:NAMED])
+    named += f" and {len(plan.terms) - NAMED} more" if len(plan.terms) > NAMED else ""
     return f"Pays {how} ({plan.gain:g} times the main terms): {named}; a full action costs {plan.effort:g}."
 
 
