@@ -113,10 +113,11 @@ def measured(seeds: Sequence[int], env_steps: int, episodes: int) -> dict[str, A
     return found
 
 
-def table(found: Mapping[str, Any], episodes: int) -> str:
+def table(found: Mapping[str, Any], env_steps: int, episodes: int) -> str:
     """The figures as Markdown."""
     lines = [
-        f"{machine()}, commit {commit()}. `python -m benchmarks.contribution --write`; {episodes} episodes a seed.",
+        f"{machine()}, commit {commit()}. `python -m benchmarks.contribution --write`; {env_steps:,} steps of agents, "
+        f"{episodes} episodes a seed.",
         "",
         "| decoder | its credit | its team-mates' | difference [95 % interval over seeds] |",
         "|---|---|---|---|",
@@ -131,7 +132,7 @@ def table(found: Mapping[str, Any], episodes: int) -> str:
     return "\n".join(lines)
 
 
-def main(seeds: int = 5, env_steps: int = 300_000, episodes: int = 200, write: bool = False) -> None:
+def main(seeds: int = 5, env_steps: int = 100_000, episodes: int = 200, write: bool = False) -> None:
     """Train, freeze each agent in turn, and print.
 
     Args:
@@ -141,9 +142,9 @@ def main(seeds: int = 5, env_steps: int = 300_000, episodes: int = 200, write: b
         write: Keep the table.
     """
     found = measured(range(seeds), env_steps, episodes)
-    print(table(found, episodes))
+    print(table(found, env_steps, episodes))
     if write:
-        put(PAGE, "benchmarks.contribution", table(found, episodes))
+        put(PAGE, "benchmarks.contribution", table(found, env_steps, episodes))
 
 
 if __name__ == "__main__":
