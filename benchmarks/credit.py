@@ -2,6 +2,7 @@
 
     python -m benchmarks.credit                      train what is missing, then print the table
     python -m benchmarks.credit --write              and put it into docs/performance.md
+    python -m benchmarks.credit --no-training        of what is there alone
     python -m benchmarks.credit --tasks reacher-episodic --arms raw-rd hand-ridge
 
 Every arm has the same five seeds, the task's own settings and the same budget. Decoders that learn by gradient descent
@@ -99,8 +100,11 @@ def train_arm(task_id: str, arm: str, seeds: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def measured(tasks: Sequence[str], arms: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Every arm that has a result, after training those that lack one. Latent arms without a program are left out."""
+def measured(tasks: Sequence[str], arms: Sequence[str], *, training: bool = True) -> dict[str, dict[str, Any]]:
+    """Every arm that has a result, after training those that lack one. Latent arms without a program are left out.
+
+    Without ``training`` all that lack one are.
+    """
     found: dict[str, dict[str, Any]] = {}
     known = programs()
     for task in tasks:
@@ -108,7 +112,7 @@ def measured(tasks: Sequence[str], arms: Sequence[str]) -> dict[str, dict[str, A
             path = RESULTS / "credit" / task / f"{arm}.json"
             if not path.exists():
                 kind = arm.rpartition("-")[0]
-                if kind in LATENTS and kind not in known.get(task, {}):
+                if not training or (kind in LATENTS and kind not in known.get(task, {})):
                     continue
                 print(f"{task} {arm} ...", file=sys.stderr, flush=True)
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -168,15 +172,18 @@ def table(found: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def main(tasks: tuple[str, ...] = tuple(BUDGETS), arms: tuple[str, ...] = ARMS, write: bool = False) -> None:
+def main(
+    tasks: tuple[str, ...] = tuple(BUDGETS), arms: tuple[str, ...] = ARMS, training: bool = True, write: bool = False
+) -> None:
     """Train what is missing, and print.
 
     Args:
         tasks: Task ids.
         arms: Arms.
+        training: Whether to train what is missing.
         write: Keep the table.
     """
-    found = measured(tasks, arms)
+    found = measured(tasks, arms, training=training)
     print(table(found))
     if write:
         put(PAGE, "benchmarks.credit", table(found))
