@@ -78,9 +78,9 @@ def measured(seeds: Sequence[int], env_steps: int, episodes: int) -> dict[str, A
     from envs import catalog
     from sandbox.embedded import EmbeddedSandbox
     from sandbox.program import RewardProgram
-    from training.credit import RawInputs
-    from training.decoder import Credit
-    from training.frozen import FrozenReward
+    from training.credit.frozen import FrozenReward
+    from training.credit.raw_inputs import RawInputs
+    from training.credit.settings import Credit
     from training.payment import groups
     from training.population import Population
     from training.result import Learner

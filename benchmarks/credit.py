@@ -64,8 +64,8 @@ def train_arm(task_id: str, arm: str, seeds: Sequence[int]) -> dict[str, Any]:
     from envs import catalog
     from sandbox.embedded import EmbeddedSandbox
     from sandbox.program import RewardProgram
-    from training.credit import RawInputs
-    from training.decoder import Credit
+    from training.credit.raw_inputs import RawInputs
+    from training.credit.settings import Credit
     from training.population import train
     from training.result import Learner
 

@@ -23,7 +23,7 @@ import torch
 import tyro
 from torch import Tensor
 
-import training.credit
+import training.credit.crediting
 from benchmarks.machine import commit, machine
 from benchmarks.page import put
 from designer.jailed import JailedReward
@@ -32,8 +32,9 @@ from envs.episode import Transitions
 from envs.task import TaskSpec
 from sandbox.embedded import EmbeddedSandbox
 from sandbox.program import RewardProgram
-from training.credit import CreditPool
-from training.decoder import Credit, initial_decoder, losses
+from training.credit.decoder import initial_decoder, losses
+from training.credit.pool import CreditPool
+from training.credit.settings import Credit
 from training.observation import RunningMoments
 from training.population import Population
 from training.ppo import Adam
@@ -163,7 +164,7 @@ def seconds(task_id: str, arm: str, seeds: Sequence[int]) -> float:
     with ExitStack() as stack:
         if arm == "recomputed":
             reward: Any = Steps(task)
-            stack.enter_context(patch.object(training.credit, "CreditPool", recomputing(task)))
+            stack.enter_context(patch.object(training.credit.crediting, "CreditPool", recomputing(task)))
         else:
             form = "reward" if arm == "explicit" else "latent"
             reward = stack.enter_context(JailedReward(EmbeddedSandbox(), program(task_id, form)))

@@ -9,9 +9,9 @@ from typing import Literal
 from envs.episode import Array
 from envs.task import TaskSpec
 from sandbox.program import Form, RewardProgram
-from training.credit import RawInputs
-from training.decoder import Credit, Method
-from training.frozen import FrozenReward
+from training.credit.frozen import FrozenReward
+from training.credit.raw_inputs import RawInputs
+from training.credit.settings import DEFAULT_METHOD, Credit, Method
 from training.result import Learner
 from training.reward import RewardFunction
 
@@ -27,7 +27,7 @@ class Arm:
     """The candidate's id, or that of a control."""
     program: RewardProgram | None
     """None: no generated code, but for the control's own way of being paid."""
-    method: Method = "ridge"
+    method: Method = DEFAULT_METHOD
     """How outcomes are decoded, where they are."""
     decoder: Mapping[str, Array] | None = None
     """A frozen decoder of the program's factors: what it says is paid, as a bundle pays it, and nothing is learned."""
@@ -64,7 +64,7 @@ def controls(task: TaskSpec, form: Form | Literal["auto"] = "reward") -> tuple[A
     return (*arms, *(() if form == "reward" else decoded_controls()))
 
 
-def decoded_controls(method: Method = "ridge") -> tuple[Arm, ...]:
+def decoded_controls(method: Method = DEFAULT_METHOD) -> tuple[Arm, ...]:
     """The arms that a latent reward is held against besides.
 
     State and action as they are need a decoder that is not linear: a linear one would be a weak control.

@@ -18,7 +18,7 @@ from sandbox.program import RewardProgram
 from sandbox.recheck import Reference
 from sandbox.service import Sandbox
 from training.audit import AuditReport, audit
-from training.relevance import LEAST, Relevance, relevance
+from training.credit.relevance import LEAST, Relevance, relevance
 from training.reward import RewardFailure
 
 
@@ -120,6 +120,7 @@ class Verifier:
             if not report.ok:
                 return self._verdict(program, report.violations)
         played, samples = self.recorded()
+        recorded_step = "relevance_call" if program.form == "latent" else "audit_call"
         try:
             with JailedReward(self.sandbox, program) as reward:
                 probed = probes.probe(reward.service, {k: call(v) for k, v in samples.items()}, training=self._training)
@@ -133,7 +134,7 @@ class Verifier:
         except CandidateError as error:
             return self._verdict(program, (error.violation,))
         except RewardFailure as error:
-            violation = Violation(stage="sandbox", kind="invalid", rule="audit_call", message=str(error))
+            violation = Violation(stage="sandbox", kind="invalid", rule=recorded_step, message=str(error))
             return self._verdict(program, (violation,))
         return self._verdict(program, self._vetoes(program, audited), probed, audited)
 

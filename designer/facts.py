@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from designer.digest import component_course, curves, episode_text
+from designer.skeleton import skeleton
 from designer.store import Json, RunStore
 from designer.trainings import unpack
 from envs.task import TaskSpec
-from sandbox.program import RewardProgram
+from sandbox.program import Form, RewardProgram
 
 SHOWN_BEST = 2
 SHOWN_FAILED = 2
@@ -81,14 +82,6 @@ def _factors(record: Json) -> Json:
     return {name: record.get(name) for name in ("importance", "ablation", "explained", "importance_course")}
 
 
-def _reading(task: TaskSpec) -> list[str]:
-    """How a program reads each field, in code, with its shape."""
-    return [
-        f'next_state["{field.name}"]  # ({", ".join(["B", *map(str, field.shape)])}{"" if field.shape else ","})'
-        for field in task.state
-    ]
-
-
 def _drafts(store: RunStore, slot: Mapping[str, int]) -> list[Json]:
     """The latent rewards that held in the iteration's other slots, oldest first: what a merging slot works on."""
     found = []
@@ -109,7 +102,7 @@ def designer_facts(
     store: RunStore,
     slot: Mapping[str, int],
     *,
-    form: str,
+    form: Form,
     merging: bool,
     refused: Json | None,
     comments: Sequence[str],
@@ -129,7 +122,7 @@ def designer_facts(
         "form": form,
         "task": task_facts(task),
         "state": task.state_schema(),
-        **({"reading": _reading(task)} if form == "latent" else {}),
+        "skeleton": skeleton(task, form),
         "programs": earlier,
         "drafts": _drafts(store, slot) if merging else [],
         "tried": tried[-TRIED:],

@@ -15,6 +15,7 @@ from envs import catalog
 from envs.errors import UserError
 from envs.task import TaskSpec
 from sandbox.program import RewardProgram
+from training.credit.settings import DEFAULT_METHOD, Method
 
 
 def _program_file(file: Path, form: Literal["reward", "latent"]) -> RewardProgram:
@@ -81,7 +82,7 @@ def train(
     seed: int = 0,
     env_steps: int | None = None,
     form: Literal["reward", "latent"] = "reward",
-    decoder: Literal["ridge", "rd", "rrd", "rrdu"] = "ridge",
+    decoder: Method = DEFAULT_METHOD,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     sandbox: Literal["auto", "docker", "embedded"] = "auto",
     as_json: AsJson = False,

@@ -19,7 +19,7 @@ from envs.make_vector import described
 from sandbox.choose import choose
 from sandbox.errors import CandidateError, Violation
 from sandbox.program import RewardProgram
-from training.decoder import Method
+from training.credit.settings import DEFAULT_METHOD, Method
 from training.population import train
 from training.result import Progress, TrainingResult
 from training.statistics import summary
@@ -30,7 +30,7 @@ def train_file(
     settings: DesignSettings,
     sandbox_name: Literal["auto", "docker", "embedded"],
     console: Console,
-    decoder: Method = "ridge",
+    decoder: Method = DEFAULT_METHOD,
 ) -> Json:
     """Verify, train and print; returns what was measured. Raises ``CandidateError`` for a refused program.
 

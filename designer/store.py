@@ -156,7 +156,7 @@ class RunStore:
         from safetensors import SafetensorError
         from safetensors.numpy import load
 
-        from training.frozen import layers
+        from training.credit.frozen import layers
 
         content = self.decoder(candidate)
         if content is None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from envs.episode import Array, Fields, Transitions
-from training.decoder import Factors
+from training.credit.decoder import Factors
 from training.result import Learner
 from training.reward import RewardFailure, RewardFunction, components, paid
 

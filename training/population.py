@@ -20,10 +20,12 @@ from torch import Tensor
 from envs.episode import Array, Episode, transitions
 from envs.make_vector import make_vector, simulated
 from envs.task import TaskSpec
-from training.credit import Crediting, Frozen, RawInputs
+from training.credit.crediting import Crediting
+from training.credit.frozen import FrozenReward
+from training.credit.pool import Frozen
+from training.credit.raw_inputs import RawInputs
 from training.curve import Curves, area
 from training.evaluate import architecture, evaluate, policy_weights
-from training.frozen import FrozenReward
 from training.network import initial_network
 from training.normalizer import RewardNormalizer
 from training.observation import encoder
@@ -71,7 +73,9 @@ def train(
     # Raw inputs are a control, which nobody takes home: to freeze its decoder would only cost memory.
     programs = [one for one in population.learners if one.credit and not isinstance(one.reward, RawInputs)]
     decoders = {arm: population.frozen(arm) for arm in dict.fromkeys(one.arm for one in programs)}
+    # Of the learners of an arm the first one's episodes stand for all; a team's are of several agents at once.
     first = {learner.arm: i for i, learner in reversed(list(enumerate(learners)))}
+    shown = set() if task.agents > 1 else set(first.values())
     finished = population.finished()
     evaluations = evaluate(
         task,
@@ -103,9 +107,7 @@ def train(
             decoder=None if decoder is None else decoder.weights,
             attribution=None if decoder is None else decoder.attribution,
             importance_course=population.importance_course(learner.arm),
-            decoded=None
-            if decoder is None or task.agents > 1 or first[learner.arm] != i
-            else _decoded(learner, decoder.weights, found.examples),
+            decoded=_decoded(learner, decoder.weights, found.examples) if decoder is not None and i in shown else None,
             failure=one.failure,
         )
         for i, (learner, one, found) in enumerate(zip(learners, finished, evaluations, strict=True))

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from envs.episode import Array, Episode
-from training.attribution import Attribution
-from training.decoder import Credit
+from training.credit.attribution import Attribution
+from training.credit.settings import Credit
 from training.reward import RewardFunction
 
 

@@ -24,8 +24,9 @@ from sandbox.embedded import EmbeddedSandbox
 from sandbox.errors import CandidateError
 from sandbox.program import RewardProgram
 from sandbox.service import Call
-from training.credit import CreditPool
-from training.decoder import Credit, Sampled, draw_steps, losses
+from training.credit.decoder import Sampled, draw_steps, losses
+from training.credit.pool import CreditPool
+from training.credit.settings import Credit
 from training.population import Population
 from training.result import Learner
 from training.reward import RewardAnswer
@@ -155,7 +156,7 @@ def test_9_factors_are_asked_for_once_a_step() -> None:
 def test_11_nothing_is_needed_that_phones_home_and_no_file_can_run_code(tmp_path: Path) -> None:
     """It needed wandb, and kept its artifacts as pickles."""
     assert not any("wandb" in need for need in requires("rewardsmith") or ())
-    script = "import sys, training.population, training.credit; print('wandb' in sys.modules)"
+    script = "import sys, training.population, training.credit.pool; print('wandb' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "False"
     store = RunStore.create(tmp_path / "run", {"task": "cartpole"})

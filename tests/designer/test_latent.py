@@ -22,7 +22,7 @@ from designer.settings import DesignSettings
 from designer.store import RunStore
 from envs import catalog
 from envs.make import make_env
-from training.decoder import load_decoder
+from training.credit.decoder import load_decoder
 
 SMALL = ["--seeds", "1", "--confirm-seeds", "5", "--sandbox", "embedded", "--device", "cpu"]
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from envs.episode import Array
-from training.decoder import Sampled, ridge
+from training.credit.decoder import Sampled, ridge
 
 
 class Attribution(NamedTuple):

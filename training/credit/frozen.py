@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from envs.episode import Array, Transitions
-from training.credit import normal
-from training.decoder import load_decoder
+from training.credit.decoder import load_decoder
+from training.credit.pool import normal
 from training.reward import RewardAnswer, RewardFailure, RewardFunction
 
 
@@ -37,7 +37,7 @@ class FrozenReward:
     """A latent reward with a frozen decoder behind it; its one component is what is paid."""
 
     def __init__(self, reward: RewardFunction, weights: Mapping[str, Array]) -> None:
-        """``weights``: as ``training.credit.Frozen`` holds them. Raises ``ValueError`` for any others."""
+        """``weights``: as ``training.credit.pool.Frozen`` holds them. Raises ``ValueError`` for any others."""
         widths = layers(weights)
         self._reward = reward
         self._mean, self._deviation = (

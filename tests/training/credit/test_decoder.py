@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.decoder import Decoder, Sampled, draw_steps, initial_decoder, load_decoder, losses, ridge
+from training.credit.decoder import Decoder, Sampled, draw_steps, initial_decoder, load_decoder, losses, ridge
 from training.ppo import Adam
 
 torch.set_num_threads(1)

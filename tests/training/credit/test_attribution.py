@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from training.attribution import ablation, permutation
-from training.decoder import Sampled
+from training.credit.attribution import ablation, permutation
+from training.credit.decoder import Sampled
 
 torch.set_num_threads(1)
 

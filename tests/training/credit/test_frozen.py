@@ -8,9 +8,9 @@ import torch
 
 from envs.catalog import load
 from envs.episode import Transitions
-from training.credit import CreditPool
-from training.decoder import Credit
-from training.frozen import FrozenReward, layers
+from training.credit.frozen import FrozenReward, layers
+from training.credit.pool import CreditPool
+from training.credit.settings import Credit
 from training.population import train
 from training.result import Learner
 from training.reward import RewardAnswer, RewardFailure, paid
@@ -87,15 +87,20 @@ def test_a_rare_factor_is_paid_whole(length):
     np.testing.assert_allclose(told.reshape(8, length, 4).sum(1), won[0], atol=0.1)
 
 
-@pytest.mark.parametrize("change", ["names", "width", "dtype", "nan", "none", "scale"])
-def test_what_is_no_decoder_is_refused(change):
-    weights = {
-        "decoder.0.weight": np.ones((3, 1), np.float32),
+def linear(factors: int) -> dict[str, np.ndarray]:
+    """A decoder that adds the factors up."""
+    return {
+        "decoder.0.weight": np.ones((factors, 1), np.float32),
         "decoder.0.bias": np.zeros(1, np.float32),
-        "factors.mean": np.zeros(3, np.float32),
-        "factors.deviation": np.ones(3, np.float32),
+        "factors.mean": np.zeros(factors, np.float32),
+        "factors.deviation": np.ones(factors, np.float32),
         "scale": np.ones(1, np.float32),
     }
+
+
+@pytest.mark.parametrize("change", ["names", "width", "dtype", "nan", "none", "scale"])
+def test_what_is_no_decoder_is_refused(change):
+    weights = linear(3)
     assert layers(weights) == (3, 1)
     changed = {
         "names": {**weights, "other": np.ones(1, np.float32)},
@@ -110,15 +115,8 @@ def test_what_is_no_decoder_is_refused(change):
 
 
 def test_another_number_of_factors_is_the_rewards_failure():
-    weights = {
-        "decoder.0.weight": np.ones((2, 1), np.float32),
-        "decoder.0.bias": np.zeros(1, np.float32),
-        "factors.mean": np.zeros(2, np.float32),
-        "factors.deviation": np.ones(2, np.float32),
-        "scale": np.ones(1, np.float32),
-    }
     with pytest.raises(RewardFailure, match="reads 2 factors, there are 3"):
-        FrozenReward(Given(), weights)(rollout(np.zeros((2, 4, 3), np.float32), np.zeros((2, 4), bool)))
+        FrozenReward(Given(), linear(2))(rollout(np.zeros((2, 4, 3), np.float32), np.zeros((2, 4), bool)))
 
 
 class Angle:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from envs.episode import Array
-from training.decoder import Sampled, draw_steps
+from training.credit.decoder import Sampled, draw_steps
 
 
 class Episodes:

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from envs.episode import Episode, Transitions
-from training.relevance import relevance
+from training.credit.relevance import relevance
 from training.reward import RewardAnswer
 
 

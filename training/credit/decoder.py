@@ -21,38 +21,15 @@ in the robust form of Lukas (2006).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from envs.episode import Array
+from training.credit.settings import Method
 from training.layers import Part, initial, loaded, mlp, padded, perceptron, unpadded
-
-Method = Literal["rd", "rrd", "rrdu", "ridge"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credit:
-    """How a learner's outcomes become rewards."""
-
-    method: Method | Literal["uniform"] = "ridge"
-    """``uniform`` gives each step its share ``R / T``, as iterative relative credit refinement does (Gangwani et al.
-    2020), and needs no decoder.
-    """
-    hidden: tuple[int, ...] = (64, 64)
-    """Widths of the decoder's layers; ``ridge`` has none."""
-    sampled: int = 64
-    """Steps of an episode that RRD and RRDu look at."""
-    rows: int = 1_024
-    """Steps that an update looks at, of as many episodes as they make."""
-    updates: int = 12
-    """Updates of the decoder after each rollout; ``ridge`` needs none."""
-    learning_rate: float = 1e-3
-    kept_steps: int = 100_000
-    """Steps of a learner that are remembered."""
 
 
 class Factors(NamedTuple):
