@@ -1,7 +1,7 @@
 """What a latent reward is worth where only outcomes are known, beside decoders on raw inputs and other controls.
 
     python -m benchmarks.credit                      train what is missing, then print the table
-    python -m benchmarks.credit --write              and put it into docs/performance.md
+    python -m benchmarks.credit --write              and put it into docs/performance.md, with its figure
     python -m benchmarks.credit --no-training        of what is there alone
     python -m benchmarks.credit --tasks reacher-episodic --arms raw-rd hand-ridge
 
@@ -181,12 +181,15 @@ def main(
         tasks: Task ids.
         arms: Arms.
         training: Whether to train what is missing.
-        write: Keep the table.
+        write: Keep the table and the figure of the curves.
     """
     found = measured(tasks, arms, training=training)
     print(table(found))
     if write:
+        from benchmarks.credit_figure import draw
+
         put(PAGE, "benchmarks.credit", table(found))
+        draw(found, BUDGETS, PAGE.parent / "figures" / "latent-rewards.svg")
 
 
 if __name__ == "__main__":

@@ -6,13 +6,20 @@ A factor holds a term where it follows it on recorded steps: one is the other bu
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from envs.episode import Array, Fields
+from designer.checks import Verifier
+from designer.jailed import JailedReward
+from envs import catalog
+from envs.episode import Array, Fields, flat
+from sandbox.embedded import EmbeddedSandbox
+from sandbox.program import RewardProgram
 
 FOLLOWS = 0.97
 """Correlation from which a factor counts as the term itself."""
+STEPS = 4_096
 
 
 def native_terms(task_id: str, state: Fields, action: Array, next_state: Fields) -> dict[str, Array]:
@@ -55,3 +62,22 @@ def held(factors: Mapping[str, Array], terms: Mapping[str, Array]) -> dict[str, 
             if varied and abs(np.corrcoef(values, wanted)[0, 1]) > FOLLOWS:
                 found[name] = term
     return found
+
+
+def terms_held(task_id: str, program: RewardProgram) -> dict[str, str]:
+    """Factor -> the native term that it follows on ``STEPS`` of the episodes that verification looks at."""
+    task = catalog.load(task_id)
+    seen = flat(Verifier(task, EmbeddedSandbox()).outcomes())
+    rows = np.random.default_rng(0).permutation(seen.action.shape[1])[:STEPS]
+    some = replace(
+        seen,
+        state={name: values[:, rows] for name, values in seen.state.items()},
+        action=seen.action[:, rows],
+        next_state={name: values[:, rows] for name, values in seen.next_state.items()},
+        terminated=seen.terminated[:, rows],
+        truncated=seen.truncated[:, rows],
+    )
+    with JailedReward(EmbeddedSandbox(), program) as reward:
+        factors = {name: values[0] for name, values in reward(some).components.items()}
+    state, after = ({name: values[0] for name, values in part.items()} for part in (some.state, some.next_state))
+    return held(factors, native_terms(task_id, state, some.action[0], after))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from designer.digest import component_course, curves, episode_text
-from designer.skeleton import skeleton
+from designer.skeleton import reading, skeleton
 from designer.store import Json, RunStore
 from designer.trainings import unpack
 from envs.task import TaskSpec
@@ -122,6 +122,7 @@ def designer_facts(
         "form": form,
         "task": task_facts(task),
         "state": task.state_schema(),
+        "reading": reading(task),
         "skeleton": skeleton(task, form),
         "programs": earlier,
         "drafts": _drafts(store, slot) if merging else [],

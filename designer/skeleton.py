@@ -1,50 +1,67 @@
-"""A program to start from: it runs on the task, reads every field under a name of its own, and says nothing useful."""
+"""A program to start from: it runs on the task and says nothing useful.
+
+An example from another task would serve a reader who never copies a name; small models copy them, and then read fields
+that are not there.
+"""
 
 from __future__ import annotations
 
-from envs.task import Action, Field, TaskSpec
-from sandbox.program import Form
+import ast
+from collections.abc import Iterable
 
-MOST_FIELDS = 40
-"""Fields that are read; more would hide the form."""
+from envs.task import Action, Field, TaskSpec
+from sandbox.program import Form, RewardProgram
+
+EXAMPLES = 3
+"""Fields that are shown, of unlike shapes and types, beside the action."""
 
 
 def skeleton(task: TaskSpec, form: Form) -> str:
-    """Source that the gate accepts and the task's transitions pass through, an example of each shape in its answer.
-
-    A foreign example would do as well for a reader that never copies a name; small models copy them.
-    """
-    entry, note = ("compute_latent", "factor") if form == "latent" else ("compute_reward", "component")
-    fields = task.state[:MOST_FIELDS]
-    reads = [
-        f'    {f.name}_before, {f.name}_after = state["{f.name}"], next_state["{f.name}"]  # each {_shape(f)}'
-        for f in fields
-    ]
-    shown = {(len(f.shape), f.dtype == "float32"): f for f in reversed(fields)}
-    values = [_example(f) for f in fields if f in shown.values()][:3]
+    """Source that the gate accepts, with an example of how a field of each shape becomes ``(B,)``."""
+    part = "factor" if form == "latent" else "component"
+    first = {(len(field.shape), field.dtype == "float32"): field for field in reversed(task.state)}
+    shown = [field for field in task.state if field in first.values()][:EXAMPLES]
+    values = [*map(_example, shown), _acted(task.action)]
     return "\n".join(
         [
             "import numpy as np",
             "",
             "",
-            f"def {entry}(state, action, next_state):",
-            *reads,
-            f"    # Every {note} is a float array of shape (B,). These only show the form: write your own.",
+            f"def compute_{form}(state, action, next_state):",
+            f"    # Every {part} is a float array of shape (B,). These show the form alone: write your own.",
             "    return {",
-            *(f'        "{note}_{i + 1}": {value},' for i, value in enumerate([*values, _acted(task.action)])),
+            *(f'        "example_{i + 1}": {value},' for i, value in enumerate(values)),
             "    }",
             "",
         ]
     )
 
 
-def _shape(field: Field) -> str:
-    return f"({', '.join(['B', *map(str, field.shape)])}{'' if field.shape else ','}) {field.dtype}"
+def reading(task: TaskSpec) -> list[str]:
+    """How a program reads each field, in code, with its shape."""
+    return [
+        f'next_state["{field.name}"]  # ({", ".join(["B", *map(str, field.shape)])}{"" if field.shape else ","})'
+        for field in task.state
+    ]
+
+
+def says_nothing(program: RewardProgram, task: TaskSpec) -> bool:
+    """Whether a program that the gate accepted answers with the skeleton's examples alone, under whatever names."""
+    nodes = list(ast.walk(ast.parse(program.source)))
+    alone = sum(isinstance(node, ast.FunctionDef) for node in nodes) == 1
+    answered = _answered(nodes)
+    return alone and bool(answered) and answered <= _answered(ast.walk(ast.parse(skeleton(task, program.form))))
+
+
+def _answered(nodes: Iterable[ast.AST]) -> set[str]:
+    """The values of the dicts that are returned."""
+    returned = [node.value for node in nodes if isinstance(node, ast.Return)]
+    return {ast.dump(value) for answer in returned if isinstance(answer, ast.Dict) for value in answer.values}
 
 
 def _example(field: Field) -> str:
     """An expression of shape ``(B,)``."""
-    before, after = f"{field.name}_before", f"{field.name}_after"
+    before, after = f'state["{field.name}"]', f'next_state["{field.name}"]'
     axes = "-1" if len(field.shape) == 1 else str(tuple(range(1, len(field.shape) + 1)))
     if field.dtype == "float32":
         return f"np.abs({after})" + (f".mean(axis={axes})" if field.shape else "")

@@ -5,11 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from designer.skeleton import skeleton
+from designer.checks import Verifier
+from designer.skeleton import reading, says_nothing, skeleton
 from envs import catalog
 from envs.record import random_episodes
 from envs.task import Action, Field, TaskSpec
+from sandbox.embedded import EmbeddedSandbox
 from sandbox.gate import check
+from sandbox.program import RewardProgram
 
 FORMS = ("reward", "latent")
 
@@ -24,7 +27,7 @@ def answer(source: str, form: str, state, action, next_state) -> dict[str, np.nd
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("task_id", ["doorkey-6x6", "halfcheetah", "simple-spread", "cartpole", "lunarlander"])
-def test_it_runs_on_the_task_and_reads_every_field(task_id, form):
+def test_it_runs_on_the_task(task_id, form):
     task = catalog.load(task_id)
     (episode,) = random_episodes(task, 1, 0)
     source = skeleton(task, form)
@@ -33,8 +36,27 @@ def test_it_runs_on_the_task_and_reads_every_field(task_id, form):
     for values in told.values():
         assert values.shape == (len(episode.action),)
         assert np.issubdtype(values.dtype, np.floating) and np.isfinite(values).all()
-    for field in task.state:
-        assert f'next_state["{field.name}"]' in source
+    assert [line.split("#")[0].strip() for line in reading(task)] == [f'next_state["{f.name}"]' for f in task.state]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_examples_alone_are_sent_back(form):
+    task = catalog.load("doorkey-6x6")
+    verifier = Verifier(task, EmbeddedSandbox())
+    source = skeleton(task, form)
+    copied = source.replace("example_1", "progress").replace("# Every", "# So every")
+    for given in (source, copied):
+        found = verifier.verify(RewardProgram(given, form))
+        assert not found.ok and [v.rule for v in found.violations] == ["skeleton"] and found.status == "refused"
+    own = '"near": np.linalg.norm(next_state["agent_pos"] - next_state["goal_pos"], axis=-1),'
+    added = source.replace("return {", "return {" + own)
+    assert own in added and not says_nothing(RewardProgram(added, form), task)
+
+
+def test_examples_beside_a_potential_say_something():
+    task = catalog.load("doorkey-6x6")
+    source = skeleton(task, "reward") + '\n\ndef potential(state):\n    return -state["agent_pos"].sum(axis=-1) * 0.1\n'
+    assert not says_nothing(RewardProgram(source), task)
 
 
 @pytest.mark.parametrize("form", FORMS)

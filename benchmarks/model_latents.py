@@ -1,0 +1,138 @@
+"""Latent programs of finished design runs, kept for the table of `benchmarks.credit`.
+
+    rewardsmith design TASK-episodic --form latent --model M --iterations 3 --run-dir RUN
+    python -m benchmarks.model_latents RUN...
+
+Of each run two programs are kept in ``results/latents.json``: ``one-shot``, what the model made of its drafts in the
+first iteration before anything was trained (LaRe's way; its first draft that held, where no merged program did), and
+``loop``, the run's best after its last iteration. Beside them lie who wrote them, the conversation that did, and what
+it cost. A factor that follows a term of the native reward is taken out, and said; a program with fewer than two left
+is not kept.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from benchmarks.credit import RESULTS, programs
+from benchmarks.native_terms import terms_held
+from designer.checks import Verifier
+from designer.facts import ranked
+from designer.store import Json, RunStore
+from envs import catalog
+from sandbox.embedded import EmbeddedSandbox
+from sandbox.program import RewardProgram
+
+HELD = ("approved", "unapproved", "trained", "best")
+
+
+def without(source: str, factors: set[str]) -> str | None:
+    """The program without these factors; None where it does not return one literal dict."""
+    tree = ast.parse(source)
+    answers = [node.value for node in ast.walk(tree) if isinstance(node, ast.Return)]
+    literal = [node for node in answers if isinstance(node, ast.Dict)]
+    if len(literal) != 1 or len(answers) != 1:
+        return None
+    pairs = zip(literal[0].keys, literal[0].values, strict=True)
+    left = [(k, v) for k, v in pairs if not (isinstance(k, ast.Constant) and k.value in factors)]
+    literal[0].keys, literal[0].values = [k for k, _ in left], [v for _, v in left]
+    return ast.unparse(tree) + "\n"
+
+
+def one_shot(store: RunStore) -> list[str]:
+    """What held in the first iteration, the merged program first, then by age."""
+    found = [(c, store.candidate(c) or {}) for c in store.candidate_ids()]
+    first = [(c, facts) for c, facts in found if facts["iteration"] == 0 and _held(store, c)]
+    last = max((facts["slot"] for _, facts in first), default=0)
+    return [c for c, _ in sorted(first, key=lambda each: each[1]["slot"] != last)]
+
+
+def _held(store: RunStore, candidate: str) -> bool:
+    return bool((store.read_json(f"candidates/{candidate}/verification.json") or {}).get("ok"))
+
+
+def kept(store: RunStore, candidates: list[str]) -> Json | None:
+    """The first of them that is left with two factors, none of which follows a native term."""
+    config = store.read_json("config.json") or {}
+    task_id = config["task"]
+    for candidate in candidates:
+        source = store.program(candidate).source
+        terms = terms_held(task_id, RewardProgram(source, "latent"))
+        changed = without(source, set(terms)) if terms else source
+        if changed is None:
+            continue
+        if not Verifier(catalog.load(task_id), EmbeddedSandbox()).verify(RewardProgram(changed, "latent")).ok:
+            continue
+        facts = store.candidate(candidate) or {}
+        record = store.read_json(f"candidates/{candidate}/training.json")
+        return {
+            "by": config["model"],
+            "id": candidate,
+            "iteration": facts["iteration"],
+            "slot": facts["slot"],
+            "fitness in selection": record and record["fitness"]["iqm"],
+            "taken out": terms,
+            "cost": cost(store, facts["iteration"] + 1),
+            "prompts": prompts(store, facts["iteration"], facts["slot"]),
+            "source": changed,
+        }
+    return None
+
+
+def cost(store: RunStore, iterations: int) -> Json:
+    """What the model was asked for in the first ``iterations``."""
+    told = [e for e in store.events() if e["event"] == "reply" and e["slot"]["iteration"] < iterations]
+    return {
+        "replies": len(told),
+        "prompt tokens": sum(e["prompt_tokens"] for e in told),
+        "completion tokens": sum(e["completion_tokens"] for e in told),
+        "seconds": round(sum(e["seconds"] for e in told)),
+        "usd": None if any(e["usd"] is None for e in told) else sum(e["usd"] for e in told),
+    }
+
+
+def prompts(store: RunStore, iteration: int, slot: int) -> list[Any]:
+    """The conversation of a slot: of each request its round, its messages and the reply's text."""
+    found = []
+    for path in sorted((store.root / "llm").glob("*.json")):
+        exchange = json.loads(path.read_text(encoding="utf-8"))
+        place = exchange["request"]["slot"]
+        if (place["role"], place["iteration"], place["candidate"]) == ("designer", iteration, slot):
+            found.append(
+                {
+                    "round": place["round"],
+                    "mend": place["mend"],
+                    "temperature": exchange["request"]["temperature"],
+                    "messages": exchange["request"]["messages"],
+                    "reply": exchange["reply"]["text"],
+                }
+            )
+    return sorted(found, key=lambda each: (each["round"], each["mend"]))
+
+
+def main(runs: tyro.conf.Positional[tuple[Path, ...]]) -> None:
+    """Keep the latents of these runs.
+
+    Args:
+        runs: Folders of finished runs with ``--form latent``.
+    """
+    known = programs()
+    for run in runs:
+        store = RunStore.open(run)
+        task_id = (store.read_json("config.json") or {})["task"]
+        for kind, candidates in (("one-shot", one_shot(store)), ("loop", ranked(store))):
+            found = kept(store, candidates)
+            print(f"{task_id} {kind}: {found['id'] if found else 'none'}")
+            if found is not None:
+                known.setdefault(task_id, {})[kind] = found
+    text = json.dumps(known, indent=1) + "\n"
+    (RESULTS / "latents.json").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
