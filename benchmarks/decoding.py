@@ -23,7 +23,7 @@ import torch
 import tyro
 from torch import Tensor
 
-import training.credit.crediting
+import training.crediting
 from benchmarks.machine import commit, machine
 from benchmarks.page import put
 from designer.jailed import JailedReward
@@ -164,7 +164,7 @@ def seconds(task_id: str, arm: str, seeds: Sequence[int]) -> float:
     with ExitStack() as stack:
         if arm == "recomputed":
             reward: Any = Steps(task)
-            stack.enter_context(patch.object(training.credit.crediting, "CreditPool", recomputing(task)))
+            stack.enter_context(patch.object(training.crediting, "CreditPool", recomputing(task)))
         else:
             form = "reward" if arm == "explicit" else "latent"
             reward = stack.enter_context(JailedReward(EmbeddedSandbox(), program(task_id, form)))

@@ -20,10 +20,10 @@ from torch import Tensor
 from envs.episode import Array, Episode, transitions
 from envs.make_vector import make_vector, simulated
 from envs.task import TaskSpec
-from training.credit.crediting import Crediting
 from training.credit.frozen import FrozenReward
 from training.credit.pool import Frozen
 from training.credit.raw_inputs import RawInputs
+from training.crediting import Crediting
 from training.curve import Curves, area
 from training.evaluate import architecture, evaluate, policy_weights
 from training.network import initial_network

@@ -9,12 +9,12 @@ import torch
 from envs.catalog import load
 from envs.episode import Transitions
 from envs.task import Action, PPOSettings
-from training.credit.crediting import Crediting
 from training.credit.decoder import Factors
 from training.credit.pool import CreditPool
 from training.credit.raw_inputs import RawInputs
 from training.credit.remembered import Episodes
 from training.credit.settings import Credit
+from training.crediting import Crediting
 from training.population import Population, train
 from training.result import Learner
 from training.reward import RewardAnswer, RewardFailure
