@@ -32,6 +32,8 @@ MENDS = 2
 """How often a bad reply is sent back."""
 _ECHO = 6_000
 """Characters of a bad reply that are shown to its writer again."""
+_ECHO_CUT = 600
+"""As many of one that ran into the length limit: a model that went in circles would go on where it reads them."""
 _TEMPLATES = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
 T = TypeVar("T")
 
@@ -103,7 +105,7 @@ class Agents:
                     raise
                 messages = [
                     *start,
-                    {"role": "assistant", "content": reply.text[:_ECHO] or "(empty)"},
+                    {"role": "assistant", "content": _echo(reply)},
                     {"role": "user", "content": render("repair.md", problem=_unfenced(str(problem)))},
                 ]
             else:
@@ -115,6 +117,10 @@ class Agents:
                 )
                 return found
         raise AssertionError("the loop above returns or raises")
+
+
+def _echo(reply: Reply) -> str:
+    return reply.text[: _ECHO_CUT if reply.finish == "length" else _ECHO] or "(empty)"
 
 
 def _unfenced(problem: str) -> str:
