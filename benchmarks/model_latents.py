@@ -56,8 +56,11 @@ def _held(store: RunStore, candidate: str) -> bool:
     return bool((store.read_json(f"candidates/{candidate}/verification.json") or {}).get("ok"))
 
 
-def kept(store: RunStore, candidates: list[str]) -> Json | None:
-    """The first of them that is left with two factors, none of which follows a native term."""
+def kept(store: RunStore, candidates: list[str], iterations: int) -> Json | None:
+    """The first of them that is left with two factors, none of which follows a native term.
+
+    ``iterations``: how many of them it took, for the cost.
+    """
     config = store.read_json("config.json") or {}
     task_id = config["task"]
     for candidate in candidates:
@@ -73,11 +76,12 @@ def kept(store: RunStore, candidates: list[str]) -> Json | None:
         return {
             "by": config["model"],
             "id": candidate,
-            "iteration": facts["iteration"],
+            "written in iteration": facts["iteration"],
             "slot": facts["slot"],
+            "iterations": iterations,
             "fitness in selection": record and record["fitness"]["iqm"],
             "taken out": terms,
-            "cost": cost(store, facts["iteration"] + 1),
+            "cost": cost(store, iterations),
             "prompts": prompts(store, facts["iteration"], facts["slot"]),
             "source": changed,
         }
@@ -125,8 +129,9 @@ def main(runs: tyro.conf.Positional[tuple[Path, ...]]) -> None:
     for run in runs:
         store = RunStore.open(run)
         task_id = (store.read_json("config.json") or {})["task"]
-        for kind, candidates in (("one-shot", one_shot(store)), ("loop", ranked(store))):
-            found = kept(store, candidates)
+        done = 1 + max((store.candidate(c) or {})["iteration"] for c in store.candidate_ids())
+        for kind, candidates, iterations in (("one-shot", one_shot(store), 1), ("loop", ranked(store), done)):
+            found = kept(store, candidates, iterations)
             print(f"{task_id} {kind}: {found['id'] if found else 'none'}")
             if found is not None:
                 known.setdefault(task_id, {})[kind] = found
