@@ -84,7 +84,7 @@ class Models:
                 self._store.event(
                     "model_failed", request=name, slot=request["slot"], attempt=failures, problem=problem.what
                 )
-                self._budget.check_clock()
+                self._budget.check_models()
                 if failures >= ATTEMPTS or costly >= COSTLY_ATTEMPTS:
                     raise InfraError(
                         f"The model {request['model']} gave no reply after {failures} attempts; the last: "
@@ -109,7 +109,7 @@ class Models:
 
     def _complete(self, role: Role, request: Json) -> Json:
         """One call, with the role's format where the server takes one. Raises ``Transient`` or ``UserError``."""
-        left, timeout = self._budget.seconds_left(), self._settings.model_timeout
+        left, timeout = self._budget.model_seconds_left(), self._settings.model_timeout
         model = request["model"]
         try:
             return complete(

@@ -53,6 +53,7 @@ class Budget:
         self._store = store
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._kept_back = 0.0
         self._unwritten = 0
         self._written = time.monotonic()
         for reply in store.replies():
@@ -109,6 +110,15 @@ class Budget:
             return None
         return max(0.0, self.caps.minutes * 60 - self._store.elapsed)
 
+    def keep_back(self, seconds: float) -> None:
+        """Leave so many seconds to the confirmation: models are asked for nothing in them."""
+        self._kept_back = seconds
+
+    def model_seconds_left(self) -> float | None:
+        """Seconds in which models may still be asked; None without a cap on minutes."""
+        left = self.seconds_left()
+        return None if left is None else max(0.0, left - self._kept_back)
+
     def env_steps_left(self) -> int | None:
         """Environment steps until the cap; None without one."""
         if self.caps.env_steps is None:
@@ -123,7 +133,8 @@ class Budget:
                 raise CapReached("max_tokens")
             if self.caps.usd is not None and (self.spent.usd is None or self.spent.usd >= self.caps.usd):
                 raise CapReached("max_usd")
-        self.check_clock()
+        if self.model_seconds_left() == 0.0:
+            raise CapReached("max_minutes")
 
     def check_clock(self) -> None:
         """Raise ``CapReached`` once the minutes are used up."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -88,8 +89,8 @@ class Trainings:
     def run(self, arms: Sequence[Arm], seeds: Sequence[int], purpose: Purpose, *, reserve: int = 0) -> None:
         """Train every arm that has no result yet, all in one population, and keep the results.
 
-        What ``reserve`` further learners need is left untouched under the caps. Raises ``CapReached`` where the
-        caps do not allow it; what was spent until then is counted.
+        What ``reserve`` further learners need is left untouched under the caps, by models afterwards too. Raises
+        ``CapReached`` where the caps do not allow it; what was spent until then is counted.
         """
         missing = []
         for arm in arms:
@@ -112,6 +113,7 @@ class Trainings:
             for arm in missing:
                 jailed = jails.enter_context(self._jailed(arm, arm.program)) if arm.program else None
                 learners += arm.learners(self.task, seeds, jailed)
+            began = time.monotonic()
             try:
                 results = train(
                     self.task,
@@ -123,6 +125,7 @@ class Trainings:
                 )
             finally:
                 self._budget.write_env_steps(purpose)
+        self._budget.keep_back((time.monotonic() - began) / wanted * reserve)
         for arm in missing:
             self._keep(arm, purpose, [r for r in results if r.arm == arm.name])
 

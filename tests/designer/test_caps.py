@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from designer.budget import Budget
+from designer.budget import Budget, CapReached
 from designer.exits import DONE, REFUSED
 from designer.main import run
 from designer.settings import Caps
@@ -17,7 +17,7 @@ from designer.store import RunStore
 from designer.trainings import EVALUATION_EPISODES
 from tests.designer import corridor
 from tests.designer.command import call
-from tests.designer.endpoint import serving
+from tests.designer.endpoint import Hang, facts_of, serving
 from tests.designer.test_resume import HERE, SMALL, at, walking
 
 WALK = ["walk to the end", "--env", "corridor:Corridor-v0", "--state", "corridor:read_state", *SMALL]
@@ -95,6 +95,35 @@ def test_minutes_end_a_slow_training_and_a_slow_evaluation(tmp_path: Path, cap: 
     assert card["stopped_by"] == "max_minutes"
     assert card["cost"]["env_steps"] < 2 * MOST
     assert card["cost"]["seconds"] < 60 * float(cap) + 5
+
+
+def test_a_slow_model_leaves_the_minutes_that_confirmation_needs(tmp_path: Path) -> None:
+    """The first iteration's model answers at once, the second's never within the cap."""
+
+    def slow_later(request: Any) -> Any:
+        facts = facts_of(request)
+        late = facts["role"] == "designer" and facts["slot"]["iteration"] == 1
+        return Hang(60.0) if late else walking(request)
+
+    with serving(slow_later) as endpoint:
+        root = tmp_path / "run"
+        ended = call(*("design", *WALK, *at(endpoint, root), "--max-minutes", "0.5"), cwd=HERE)
+    card = json.loads((root / "scorecard.json").read_text())
+    assert ended.returncode == DONE, ended.stderr
+    assert card["stopped_by"] == "max_minutes" and card["best"]["fitness"]["seeds"] == 5
+    assert card["cost"]["seconds"] < 30 + 5
+
+
+def test_what_is_kept_back_is_kept_from_models_alone(tmp_path: Path) -> None:
+    budget = Budget(Caps(minutes=1.0), RunStore.create(tmp_path / "run", {}))
+    budget.keep_back(30.0)
+    budget.check_models()
+    left = budget.model_seconds_left()
+    assert left is not None and 20 < left <= 30
+    budget.keep_back(60.0)
+    budget.check_clock()
+    with pytest.raises(CapReached, match="max_minutes"):
+        budget.check_models()
 
 
 def test_a_pause_between_two_attempts_ends_with_the_minutes(tmp_path: Path) -> None:
