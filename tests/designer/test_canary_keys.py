@@ -51,7 +51,9 @@ def test_keys_are_in_no_file_no_prompt_no_child_and_no_output(tmp_path: Path, ca
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("tests.designer.command.environment", lambda **more: environment(**more) | canaries)
             process = start("design", *CORRIDOR, *at(endpoint, root), cwd=tmp_path, output=tmp_path / "log")
-        own = (Path("/proc") / str(process.pid) / "cmdline").read_bytes()
+        own = b""
+        while not own and process.poll() is None:  # empty for a moment after the process has become the command
+            own = (Path("/proc") / str(process.pid) / "cmdline").read_bytes()
         while process.poll() is None:
             for pid in descendants(process.pid):
                 try:
