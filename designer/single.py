@@ -54,7 +54,13 @@ def train_file(
         compared = (Arm(name="program", program=program, method=decoder), *against, Arm(name="native", program=None))
         learners = [each for arm in compared for each in arm.learners(task, seeds, reward if arm.program else None)]
         with console.status("training"):
-            results = train(task, learners, device=device, on_rollout=_Watch(console))
+            results = train(
+                task,
+                learners,
+                device=device,
+                on_rollout=_Watch(console, "training"),
+                on_evaluation=_Watch(console, "evaluation"),
+            )
     arms: dict[str, list[TrainingResult]] = {}
     for result in results:
         arms.setdefault(result.arm, []).append(result)
@@ -87,10 +93,11 @@ def _course(rows: list[TrainingResult]) -> str:
 
 
 class _Watch:
-    """Tells every tenth of a training, where no spinner shows that something moves."""
+    """Tells every tenth of a stage, where no spinner shows that something moves."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, stage: str) -> None:
         self._console = console
+        self._stage = stage
         self._told = 0
 
     def __call__(self, progress: Progress) -> bool:
@@ -98,7 +105,7 @@ class _Watch:
         if share > self._told and not self._console.is_terminal:
             self._told = share
             self._console.print(
-                f"{progress.env_steps:,} of {progress.of_env_steps:,} env steps, "
+                f"{self._stage}: {progress.env_steps:,} of {progress.of_env_steps:,} env steps, "
                 f"{progress.steps_per_second:,.0f} a second",
             )
         return True

@@ -121,6 +121,7 @@ class Trainings:
                     device=self._device,
                     on_rollout=lambda progress: self._on_rollout(progress, purpose, wanted + reserve),
                     on_step=lambda steps: self._on_step(steps, purpose),
+                    on_evaluation=lambda progress: self._watch(f"{purpose}, evaluation", progress),
                     evaluation_episodes=EVALUATION_EPISODES,
                 )
             finally:

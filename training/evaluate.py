@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from envs.vector import Observation, Step, VectorEnvironment
 from training.layers import padded
 from training.network import Architecture, Network, draw_noise, load_network
 from training.observation import Encoder, encoder
-from training.result import OnStep
+from training.result import OnEvaluation, OnStep, Point, Progress
 from training.rollout import in_bounds
 from training.seeding import derive, generator
 from training.sparse import lean
@@ -26,6 +27,9 @@ MEAN, DEVIATION = "observation.mean", "observation.deviation"
 
 EXAMPLES = 2
 """Episodes that are recorded of each kind, failed and successful."""
+
+TOLD_EVERY = 1.0
+"""Seconds between two words on how far an evaluation is."""
 
 _CHUNK = 32
 """Steps for which noise is drawn at once."""
@@ -156,6 +160,28 @@ class Actors:
         action = policy.sample(self._noise[:, self._t % _CHUNK]).flatten(0, 1)[place]
         self._t += 1
         return in_bounds(action, space)
+
+
+def watched(
+    on_step: OnStep | None, on_evaluation: OnEvaluation | None, *, latest: Mapping[str, Point], most: int
+) -> OnStep | None:
+    """What is told of every step of an evaluation, of at most so many steps."""
+    if on_evaluation is None:
+        return on_step
+    began, taken, told = time.perf_counter(), 0, 0.0
+
+    def step(steps: int) -> None:
+        nonlocal taken, told
+        if on_step is not None:
+            on_step(steps)
+        # A few episodes are played once more, to be looked at.
+        taken = min(taken + steps, most)
+        seconds = time.perf_counter() - began
+        if seconds - told >= TOLD_EVERY:
+            told = seconds
+            on_evaluation(Progress(env_steps=taken, of_env_steps=most, steps_per_second=taken / seconds, latest=latest))
+
+    return step
 
 
 def _play(

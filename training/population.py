@@ -25,13 +25,13 @@ from training.credit.pool import Frozen
 from training.credit.raw_inputs import RawInputs
 from training.crediting import Crediting
 from training.curve import Curves, area
-from training.evaluate import architecture, evaluate, policy_weights
+from training.evaluate import architecture, evaluate, policy_weights, watched
 from training.network import initial_network
 from training.normalizer import RewardNormalizer
 from training.observation import encoder
 from training.payment import Payment, groups, paying, rewarded_rows
 from training.ppo import Adam, Batch, Shuffle, gae, shuffled, update
-from training.result import Learner, OnRollout, OnStep, Point, Progress, StoppedEarly, TrainingResult
+from training.result import Learner, OnEvaluation, OnRollout, OnStep, Point, Progress, StoppedEarly, TrainingResult
 from training.reward import RewardFailure
 from training.rollout import Rollout, collect
 from training.seeding import derive, generator
@@ -49,6 +49,7 @@ def train(
     device: str = "cpu",
     on_rollout: OnRollout | None = None,
     on_step: OnStep | None = None,
+    on_evaluation: OnEvaluation | None = None,
     evaluation_episodes: int = 100,
 ) -> list[TrainingResult]:
     """Train every learner for ``env_steps`` steps (the task's budget by default) and evaluate its final
@@ -57,7 +58,8 @@ def train(
     The steps are rounded up to whole rollouts. Learners of one seed meet the same training environments and
     start from the same weights, whatever their arm. A ``RewardFailure`` ends the arm that raised it; any
     other exception propagates, those of ``on_step`` too, which is told of every step taken, also in evaluation.
-    Raises ``StoppedEarly`` when ``on_rollout`` returns False. Results come in the order of ``learners``.
+    ``on_evaluation`` is told how far that one is. Raises ``StoppedEarly`` when ``on_rollout`` returns False. Results
+    come in the order of ``learners``.
     """
     started = time.perf_counter()
     population = Population(task, learners, env_steps=env_steps or task.env_steps, device=device)
@@ -83,7 +85,12 @@ def train(
         [learner.seed for learner in learners],
         episodes=evaluation_episodes,
         device=device,
-        on_step=on_step,
+        on_step=watched(
+            on_step,
+            on_evaluation,
+            latest=population.progress(time.perf_counter() - started).latest,
+            most=len(learners) * evaluation_episodes * task.agents * task.episode_steps,
+        ),
     )
     seconds = time.perf_counter() - started
     return [

@@ -84,11 +84,12 @@ class TrainingResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Where a population stands, told after every rollout."""
+    """Where a population stands, in training or in the evaluation of its final policies."""
 
     env_steps: int
-    """Training steps of all learners together in this call."""
+    """Steps of all learners together, of this stage of the call."""
     of_env_steps: int
+    """How many there will be; in an evaluation, where episodes may end early, at most."""
     steps_per_second: float
     latest: Mapping[str, Point]
     """Arm -> the newest point of its first seed."""
@@ -96,6 +97,10 @@ class Progress:
 
 OnRollout = Callable[[Progress], bool]
 """Called after every rollout; returning False stops the training there (``StoppedEarly``)."""
+
+
+OnEvaluation = Callable[[Progress], object]
+"""Called every second of an evaluation."""
 
 
 OnStep = Callable[[int], None]

@@ -217,6 +217,19 @@ def test_a_caller_can_stop_and_learns_what_it_cost():
     assert seen[-1].latest["native"].env_steps == 2 * STEPS // 3
 
 
+def test_a_long_evaluation_tells_how_far_it_is(monkeypatch):
+    monkeypatch.setattr("training.evaluate.TOLD_EVERY", 0.0)
+    told, taken = [], []
+    learners = [Learner(arm="native", seed=s, reward=None) for s in range(2)]
+    results = run(task("cartpole"), learners, on_step=taken.append, on_evaluation=told.append)
+    steps = [progress.env_steps for progress in told]
+    most = 2 * results[0].evaluation["episodes"] * task("cartpole").episode_steps
+    assert steps == sorted(steps) and 0 < steps[-1] <= most
+    assert {progress.of_env_steps for progress in told} == {most}
+    assert steps[-1] == sum(r.evaluation_steps for r in results) == sum(taken) - sum(r.env_steps for r in results)
+    assert told[-1].latest["native"] == results[0].curve[-1] and told[-1].steps_per_second > 0
+
+
 def test_curves_tell_what_was_paid_by_component_and_what_the_task_paid():
     learners = [Learner(arm="a", seed=0, reward=Scripted(0.25)), Learner(arm="native", seed=0, reward=None)]
     spec = dataclasses.replace(task("cartpole"), task_weight=0.0)
