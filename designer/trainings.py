@@ -46,6 +46,10 @@ def device_of(wanted: str) -> str:
     return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
 
 
+MARGIN = 1.5
+"""What confirmation is given of the time that selection would take for as many learners: machines are not even."""
+
+
 class Trainings:
     """Trains arms and keeps what they showed. A finished training is never done again."""
 
@@ -126,7 +130,7 @@ class Trainings:
                 )
             finally:
                 self._budget.write_env_steps(purpose)
-        self._budget.keep_back((time.monotonic() - began) / wanted * reserve)
+        self._budget.keep_back(MARGIN * (time.monotonic() - began) / wanted * reserve)
         for arm in missing:
             self._keep(arm, purpose, [r for r in results if r.arm == arm.name])
 

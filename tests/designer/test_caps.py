@@ -97,6 +97,7 @@ def test_minutes_end_a_slow_training_and_a_slow_evaluation(tmp_path: Path, cap: 
     assert card["cost"]["seconds"] < 60 * float(cap) + 5
 
 
+@pytest.mark.slow  # half a minute, and needs a machine that is as fast at its end as at its beginning
 def test_a_slow_model_leaves_the_minutes_that_confirmation_needs(tmp_path: Path) -> None:
     """The first iteration's model answers at once, the second's never within the cap."""
 
