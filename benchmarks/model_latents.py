@@ -23,12 +23,11 @@ from benchmarks.credit import RESULTS, programs
 from benchmarks.native_terms import terms_held
 from designer.checks import Verifier
 from designer.facts import ranked
+from designer.settings import DesignSettings
 from designer.store import Json, RunStore
 from envs import catalog
 from sandbox.embedded import EmbeddedSandbox
 from sandbox.program import RewardProgram
-
-HELD = ("approved", "unapproved", "trained", "best")
 
 
 def without(source: str, factors: set[str]) -> str | None:
@@ -46,10 +45,10 @@ def without(source: str, factors: set[str]) -> str | None:
 
 def one_shot(store: RunStore) -> list[str]:
     """What held in the first iteration, the merged program first, then by age."""
+    merged = DesignSettings.from_json(store.read_json("config.json") or {}).merging_slot(0)
     found = [(c, store.candidate(c) or {}) for c in store.candidate_ids()]
     first = [(c, facts) for c, facts in found if facts["iteration"] == 0 and _held(store, c)]
-    last = max((facts["slot"] for _, facts in first), default=0)
-    return [c for c, _ in sorted(first, key=lambda each: each[1]["slot"] != last)]
+    return [c for c, _ in sorted(first, key=lambda each: each[1]["slot"] != merged)]
 
 
 def _held(store: RunStore, candidate: str) -> bool:
@@ -62,14 +61,12 @@ def kept(store: RunStore, candidates: list[str], iterations: int) -> Json | None
     ``iterations``: how many of them it took, for the cost.
     """
     config = store.read_json("config.json") or {}
-    task_id = config["task"]
+    verifier = Verifier(catalog.load(config["task"]), EmbeddedSandbox())
     for candidate in candidates:
         source = store.program(candidate).source
-        terms = terms_held(task_id, RewardProgram(source, "latent"))
+        terms = terms_held(verifier, RewardProgram(source, "latent"))
         changed = without(source, set(terms)) if terms else source
-        if changed is None:
-            continue
-        if not Verifier(catalog.load(task_id), EmbeddedSandbox()).verify(RewardProgram(changed, "latent")).ok:
+        if changed is None or not verifier.verify(RewardProgram(changed, "latent")).ok:
             continue
         facts = store.candidate(candidate) or {}
         record = store.read_json(f"candidates/{candidate}/training.json")

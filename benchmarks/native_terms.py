@@ -12,9 +12,7 @@ import numpy as np
 
 from designer.checks import Verifier
 from designer.jailed import JailedReward
-from envs import catalog
 from envs.episode import Array, Fields, flat
-from sandbox.embedded import EmbeddedSandbox
 from sandbox.program import RewardProgram
 
 FOLLOWS = 0.97
@@ -64,10 +62,9 @@ def held(factors: Mapping[str, Array], terms: Mapping[str, Array]) -> dict[str, 
     return found
 
 
-def terms_held(task_id: str, program: RewardProgram) -> dict[str, str]:
+def terms_held(verifier: Verifier, program: RewardProgram) -> dict[str, str]:
     """Factor -> the native term that it follows on ``STEPS`` of the episodes that verification looks at."""
-    task = catalog.load(task_id)
-    seen = flat(Verifier(task, EmbeddedSandbox()).outcomes())
+    seen = flat(verifier.outcomes())
     rows = np.random.default_rng(0).permutation(seen.action.shape[1])[:STEPS]
     some = replace(
         seen,
@@ -77,7 +74,7 @@ def terms_held(task_id: str, program: RewardProgram) -> dict[str, str]:
         terminated=seen.terminated[:, rows],
         truncated=seen.truncated[:, rows],
     )
-    with JailedReward(EmbeddedSandbox(), program) as reward:
+    with JailedReward(verifier.sandbox, program) as reward:
         factors = {name: values[0] for name, values in reward(some).components.items()}
     state, after = ({name: values[0] for name, values in part.items()} for part in (some.state, some.next_state))
-    return held(factors, native_terms(task_id, state, some.action[0], after))
+    return held(factors, native_terms(verifier.task.id, state, some.action[0], after))

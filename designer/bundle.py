@@ -19,6 +19,7 @@ from typing import Any
 import envs
 from envs.errors import UserError
 from envs.task import TaskSpec
+from sandbox.gate import parsed
 from sandbox.program import RewardProgram
 
 FORMAT = "rewardsmith-bundle/1"
@@ -116,7 +117,7 @@ def _contents(
 
 def _manifest(task: TaskSpec, program: RewardProgram, files: Mapping[str, str], function: str) -> dict[str, Any]:
     """What the bundle says of itself; the wrapper reads its settings here."""
-    defined = {node.name for node in ast.parse(program.source).body if isinstance(node, ast.FunctionDef)}
+    defined = {node.name for node in parsed(program.source).body if isinstance(node, ast.FunctionDef)}
     ours = ":" not in task.extractor
     return {
         "format": FORMAT,

@@ -10,6 +10,7 @@ import ast
 from collections.abc import Iterable
 
 from envs.task import Action, Field, TaskSpec
+from sandbox.gate import parsed
 from sandbox.program import Form, RewardProgram
 
 EXAMPLES = 3
@@ -47,10 +48,10 @@ def reading(task: TaskSpec) -> list[str]:
 
 def says_nothing(program: RewardProgram, task: TaskSpec) -> bool:
     """Whether a program that the gate accepted answers with the skeleton's examples alone, under whatever names."""
-    nodes = list(ast.walk(ast.parse(program.source)))
+    nodes = list(ast.walk(parsed(program.source)))
     alone = sum(isinstance(node, ast.FunctionDef) for node in nodes) == 1
     answered = _answered(nodes)
-    return alone and bool(answered) and answered <= _answered(ast.walk(ast.parse(skeleton(task, program.form))))
+    return alone and bool(answered) and answered <= _answered(ast.walk(parsed(skeleton(task, program.form))))
 
 
 def _answered(nodes: Iterable[ast.AST]) -> set[str]:

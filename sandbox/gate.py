@@ -116,9 +116,14 @@ def _alone(work: Callable[[], T]) -> T:
         return work()
 
 
+def parsed(source: str) -> ast.Module:
+    """The tree of a source that ``check`` accepted; every thread of the host parses through here."""
+    return _alone(lambda: ast.parse(source))
+
+
 def _parse(source: str) -> ast.Module | Violation:
     try:
-        return _alone(lambda: ast.parse(source))
+        return parsed(source)
     except SyntaxError as error:
         fence = " Send plain Python, without Markdown fences." if "```" in source else ""
         message = f"The source is not valid Python: {error.msg}.{fence}"

@@ -16,12 +16,16 @@ from sandbox.program import RewardProgram
 KEPT = [(task, kind) for task, kinds in programs().items() for kind in kinds]
 
 
+def verifier(task: str) -> Verifier:
+    return Verifier(catalog.load(task), EmbeddedSandbox())
+
+
 @pytest.mark.parametrize(("task", "kind"), KEPT)
 def test_a_kept_latent_program_is_sound(task: str, kind: str) -> None:
     if "cheetah" in task or "reacher" in task:
         pytest.importorskip("mujoco")
     program = RewardProgram(programs()[task][kind]["source"], "latent")
-    found = Verifier(catalog.load(task), EmbeddedSandbox()).verify(program)
+    found = verifier(task).verify(program)
     assert found.ok, [v.message for v in found.violations]
     assert len(found.components) >= 2
 
@@ -30,7 +34,7 @@ def test_a_kept_latent_program_is_sound(task: str, kind: str) -> None:
 def test_no_kept_program_holds_a_term_of_the_native_reward(task: str, kind: str) -> None:
     if "cheetah" in task or "reacher" in task:
         pytest.importorskip("mujoco")
-    assert terms_held(task, RewardProgram(programs()[task][kind]["source"], "latent")) == {}
+    assert terms_held(verifier(task), RewardProgram(programs()[task][kind]["source"], "latent")) == {}
 
 
 @pytest.mark.parametrize("task", sorted(programs()))
@@ -50,4 +54,4 @@ def test_a_term_is_found_in_a_program() -> None:
         '    return {"far": 3.0 * np.sqrt((gap * gap).sum(axis=-1)), "push": action[:, 0]}\n'
     )
     pytest.importorskip("mujoco")
-    assert terms_held("reacher-episodic", RewardProgram(source, "latent")) == {"far": "distance"}
+    assert terms_held(verifier("reacher-episodic"), RewardProgram(source, "latent")) == {"far": "distance"}

@@ -1,5 +1,6 @@
 """What a designer starts from passes every check but those of use, on each task and in both forms."""
 
+import ast
 from dataclasses import replace
 
 import numpy as np
@@ -78,3 +79,16 @@ def test_every_kind_of_field_has_an_example_of_the_right_shape(shape, dtype, for
 def with_fields(fields: tuple[Field, ...]) -> TaskSpec:
     action = Action(kind="continuous", size=2, low=(-1.0, -1.0), high=(1.0, 1.0))
     return replace(catalog.load("cartpole"), state=fields, action=action)
+
+
+def test_another_threads_tree_does_not_count(monkeypatch):
+    """CPython 3.11 counts the depth of all the trees that threads read together, and then raises ``SystemError``."""
+    task, whole, calls = catalog.load("doorkey-6x6"), ast.parse, iter([SystemError("recursion depth mismatch")])
+
+    def parse(source):
+        for error in calls:
+            raise error
+        return whole(source)
+
+    monkeypatch.setattr(ast, "parse", parse)
+    assert says_nothing(RewardProgram(skeleton(task, "latent"), "latent"), task)
