@@ -142,10 +142,7 @@ def recomputing(task: TaskSpec) -> type[CreditPool]:
                 rewards = self._decoder(self._normal(told.flatten(1, 2)))
             return rewards.view(native.shape) * scale[:, None, None]
 
-        def _update(self, method: Any, scale: Tensor) -> None:
-            batch = self._episodes.sample(max(1, self._credit.rows // self._most), self._most, self._draws)
-            known = scale > 0
-            batch = batch._replace(outcome=batch.outcome / torch.where(known, scale, 1.0)[:, None])
+        def _update(self, method: Any, batch: Any, known: Tensor) -> None:
             told = steps.factors(task.id, batch.inputs)
             rewards = self._decoder(self._normal(told.flatten(1, 2))).view(batch.taken.shape)
             loss = (losses(method, rewards, batch) * known).sum()

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from envs.episode import Array
 from training.credit.attribution import Attribution, ablation, permutation
-from training.credit.decoder import Decoder, initial_decoder, losses, ridge
+from training.credit.decoder import Decoder, Sampled, initial_decoder, losses, ridge
 from training.credit.remembered import Episodes
 from training.credit.settings import Credit, Method
 from training.observation import RunningMoments
@@ -29,6 +29,8 @@ A linear one is fitted to sums, in which a rare event counts whole; cut off, it 
 """
 REFIT = 400
 """Updates that fit a frozen decoder."""
+DRAWN_AT_ONCE = 16
+"""Updates whose steps are drawn together: drawn one by one they took twice as long."""
 IMPORTANCE_EPISODES = 64
 
 
@@ -168,8 +170,8 @@ class CreditPool:
         if self._credit.method == "ridge":
             self._solve(scale)
             return
-        for _ in range(updates):
-            self._update(self._credit.method, scale)
+        for left in range(updates, 0, -DRAWN_AT_ONCE):
+            self._learn(self._credit.method, min(left, DRAWN_AT_ONCE), scale)
 
     @torch.no_grad()
     def _solve(self, scale: Tensor) -> None:
@@ -185,10 +187,15 @@ class CreditPool:
                 weight[p, : self.factors, 0] = torch.from_numpy(slopes)
                 bias[p, 0, 0] = start
 
-    def _update(self, method: Method, scale: Tensor) -> None:
-        batch = self._episodes.sample(max(1, self._credit.rows // self._most), self._most, self._draws)
+    def _learn(self, method: Method, updates: int, scale: Tensor) -> None:
+        episodes = max(1, self._credit.rows // self._most)
+        batch = self._episodes.sample(updates * episodes, self._most, self._draws)
         known = scale > 0
         batch = batch._replace(outcome=batch.outcome / torch.where(known, scale, 1.0)[:, None])
+        for first in range(0, updates * episodes, episodes):
+            self._update(method, Sampled(*(part[:, first : first + episodes] for part in batch)), known)
+
+    def _update(self, method: Method, batch: Sampled, known: Tensor) -> None:
         rewards = self._decoder(self._normal(batch.inputs.flatten(1, 2))).view(batch.taken.shape)
         loss = (losses(method, rewards, batch) * known).sum()
         gradients = list(torch.autograd.grad(loss, self._decoder.matrices))
