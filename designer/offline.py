@@ -57,7 +57,7 @@ class Composer:
             idea = steps.idea(plan)
             body = latents.of_steps(plan, self._landscape) if self._latent else steps.render(plan, self._landscape)
         else:
-            idea = terms.idea(plan)
+            idea = latents.idea(plan) if self._latent else terms.idea(plan)
             body = latents.of_terms(plan, self._action) if self._latent else terms.render(plan, self._action)
         return Offer(plan, idea, f"# plan: {json.dumps(plan.to_json())}\n{body}")
 
@@ -65,7 +65,10 @@ class Composer:
         """Plans from nothing, the most plausible first."""
         if self.by_steps:
             yield from steps.enumerate_plans(self._landscape, chance)
-        yield from terms.enumerate_plans(self._terms, self._potentials, chance)
+        plans = list(terms.enumerate_plans(self._terms, self._potentials, chance))
+        yield from plans
+        if self._latent and plans:  # many of these differ in sizes alone
+            yield from terms.mutate(plans[0], self._terms, True, "structure", chance)
 
     def parse(self, source: str) -> Plan | None:
         """The plan of an earlier program, None where it was written by someone else."""
@@ -78,10 +81,13 @@ class Composer:
             return None
         return steps.plan_from_json(told, self._landscape) or terms.plan_from_json(told, self._terms, self._potentials)
 
-    def mutate(self, plan: Plan, level: str, chance: random.Random) -> Iterator[Plan]:
-        """Neighbours of a plan."""
+    def mutate(self, plan: Plan, importance: Mapping[str, float], level: str, chance: random.Random) -> Iterator[Plan]:
+        """Neighbours of a plan; ``importance``: of its factors, where it was a latent reward."""
         if isinstance(plan, steps.StepsPlan):
-            yield from steps.mutate(plan, self._landscape, level, chance)
+            # What a decoder weighs is not changed by other sizes of it.
+            yield from steps.mutate(plan, self._landscape, "structure" if self._latent else level, chance)
+        elif self._latent:
+            yield from latents.mutate(plan, importance, self._terms, level, chance)
         else:
             yield from terms.mutate(plan, self._terms, self._potentials, level, chance)
 
@@ -92,14 +98,17 @@ class Composer:
             return steps.combine(alike[0], alike[-1])
         return terms.merge([plan for plan in drafts if isinstance(plan, terms.TermsPlan)])
 
-    def improve(self, best: Sequence[Plan], level: str, chance: random.Random) -> Iterator[Plan]:
+    def improve(
+        self, best: Sequence[tuple[Plan, Mapping[str, float]]], level: str, chance: random.Random
+    ) -> Iterator[Plan]:
         """What to try after the best programs so far: their neighbours in turn, and their crossings."""
         if level == "rebuild":
             yield from self.enumerate(chance)
-        streams = [self.mutate(plan, level, chance) for plan in best[:2]]
-        if len(best) > 1 and isinstance(best[0], steps.StepsPlan) and isinstance(best[1], steps.StepsPlan):
-            yield steps.combine(best[0], best[1])
-            yield steps.combine(best[1], best[0])
+        streams = [self.mutate(plan, importance, level, chance) for plan, importance in best[:2]]
+        both = [plan for plan, _ in best[:2] if isinstance(plan, steps.StepsPlan)]
+        if len(both) > 1:
+            yield steps.combine(both[0], both[1])
+            yield steps.combine(both[1], both[0])
         while streams:
             for stream in list(streams):
                 plan = next(stream, None)
@@ -118,35 +127,40 @@ def design(request: Mapping[str, Any], seed: int) -> dict[str, str]:
     composer = Composer(request)
     slot = request["slot"]
     earlier = request.get("programs") or []
-    known = {str(program.get("source")) for program in earlier} | {""}
+    known = {_body(program.get("source")) for program in earlier} | {""}
     tried = {_words(idea) for idea in request.get("tried") or []}
     refused = request.get("refused")
     chance = random.Random(f"{seed}/{slot['iteration']}")
     if refused:
-        known.add(str(refused.get("source")))
+        known.add(_body(refused.get("source")))
         plans = _repairs(composer, str(refused.get("source")), int(slot["candidate"]), int(slot["round"]), chance)
         place = 0
     else:
-        best = [p for p in (composer.parse(str(e.get("source"))) for e in _best(earlier)) if p is not None]
+        found = [(composer.parse(str(e.get("source"))), e.get("importance") or {}) for e in _best(earlier)]
+        best = [(plan, importance) for plan, importance in found if plan is not None]
         drafts = [
             p for p in (composer.parse(str(d.get("source"))) for d in request.get("drafts") or []) if p is not None
         ]
-        known |= {str(draft.get("source")) for draft in request.get("drafts") or []}
+        known |= {_body(draft.get("source")) for draft in request.get("drafts") or []}
         plans = composer.improve(best, _level(request), chance) if best else composer.enumerate(chance)
         if len(drafts) > 1:
             plans = itertools.chain([composer.merge(drafts)], plans)
         place = 0 if drafts else int(slot["candidate"])
     fresh: list[Offer] = []
     every: list[Offer] = []
+    again: Offer | None = None
     for plan in plans:
         offer = composer.offer(plan)
-        if offer.source not in known:
-            known.add(offer.source)
+        again = again or offer
+        if _body(offer.source) not in known:
+            known.add(_body(offer.source))
             every.append(offer)
             if _words(offer.idea) not in tried:
                 fresh.append(offer)
         if len(fresh) > place:
             break
+    # A decoder's factors can run out; the loop knows a program that comes again.
+    every = every or [offer for offer in [again] if offer is not None]
     chosen = fresh[place] if len(fresh) > place else every[place % len(every)]
     return {"idea": chosen.idea, "code": chosen.source}
 
@@ -179,6 +193,11 @@ def _level(request: Mapping[str, Any]) -> str:
     if level == "rebuild" and best and native is not None and best[0]["fitness"] > native:
         return "structure"
     return str(level)
+
+
+def _body(source: Any) -> str:
+    """A program without its plan: plans that differ may come to the same program."""
+    return _PLAN.sub("", str(source or "")).strip()
 
 
 def _words(text: Any) -> str:

@@ -2,13 +2,55 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
 from designer import offline_steps as steps
 from designer import offline_terms as terms
+from designer.offline_critic import SUPERFLUOUS
 from designer.offline_schema import Landscape
 
 
+def idea(plan: terms.TermsPlan) -> str:
+    """The plan's factors in one sentence; a decoder finds their sizes."""
+    named = [f"{t.name} and its change" if _changes(plan, t) else t.name for t in plan.terms]
+    more = f" and {len(named) - terms.NAMED} more" if len(named) > terms.NAMED else ""
+    return f"Factors: {', '.join([*named[: terms.NAMED], 'effort'])}{more}."
+
+
+def mutate(
+    plan: terms.TermsPlan,
+    importance: Mapping[str, float],
+    known: tuple[terms.Term, ...],
+    level: str,
+    chance: random.Random,
+) -> Iterator[terms.TermsPlan]:
+    """Neighbours of a plan whose factors had this ``importance``; with ``scale``, less of what a decoder does not need.
+
+    Some differ in nothing that a decoder would see, as it finds all sizes by itself.
+    """
+
+    def needed(term: terms.Term) -> bool:
+        return max(importance.get(name, 0.0) for name in (term.name, _change(term))) >= SUPERFLUOUS
+
+    kept = tuple(term for term in plan.terms if needed(term))
+    if level == "scale" and kept:
+        yield replace(plan, terms=kept)
+    yield from terms.mutate(plan, known, True, "structure", chance)
+
+
+def _changes(plan: terms.TermsPlan, term: terms.Term) -> bool:
+    """Whether a term's change is a factor too: the main ones', and where the plan has a potential, all of them."""
+    return plan.mode == "potential" or (plan.mode == "change" and term.role == "main")
+
+
+def _change(term: terms.Term) -> str:
+    return f"{term.name}_change"
+
+
 def of_terms(plan: terms.TermsPlan, action: str) -> str:
-    """Each of the plan's terms as a factor: as it is after the step, and where the plan pays changes, its change."""
+    """Each of the plan's terms as a factor: as it is after the step, and where the plan says so, how it changed."""
     lines = ["import numpy as np"]
     for term in plan.terms:
         lines += ["", "", f"def {terms.function(term)}(state):", *terms.body(term)]
@@ -16,8 +58,8 @@ def of_terms(plan: terms.TermsPlan, action: str) -> str:
     for term in plan.terms:
         name = terms.function(term)
         lines.append(f'        "{term.name}": {name}(next_state),')
-        if plan.mode != "level" and term.role == "main":
-            lines.append(f'        "{term.name}_change": {name}(next_state) - {name}(state),')
+        if _changes(plan, term):
+            lines.append(f'        "{_change(term)}": {name}(next_state) - {name}(state),')
     lines += [f'        "effort": {terms.effort(action)},', "    }"]
     return "\n".join(lines) + "\n"
 

@@ -43,7 +43,7 @@ def latent_run(tmp_path_factory: pytest.TempPathFactory) -> RunStore:
 def test_a_run_designs_latent_rewards_beside_their_controls(latent_run: RunStore) -> None:
     card = latent_run.read_json("scorecard.json") or {}
     assert set(card["controls"]) == {"native", "raw", "uniform"}
-    assert len(card["candidates"]) == 6 and {c["status"] for c in card["candidates"]} == {"trained"}
+    assert len(card["candidates"]) >= 5 and {c["status"] for c in card["candidates"]} == {"trained"}
     for each in card["candidates"]:
         assert "def compute_latent" in latent_run.program(each["id"]).source
         record = latent_run.read_json(f"candidates/{each['id']}/training.json") or {}

@@ -215,6 +215,50 @@ def test_later_iterations_change_the_best_and_repeat_nothing(name: str, level: s
     assert not {d["idea"] for d in again} & {d["idea"] for d in third}
 
 
+def body(code: str) -> str:
+    """What runs: plans with other sizes may come to the same factors."""
+    return "\n".join(line for line in code.splitlines() if not line.startswith("#"))
+
+
+@pytest.mark.parametrize("name", ["doorkey-6x6-episodic", "halfcheetah-episodic", "reacher-episodic"])
+def test_latent_rewards_differ_in_their_factors(name: str) -> None:
+    task = catalog.load(name)
+    tried = first(facts(task, form="latent"))
+    assert len({body(d["code"]) for d in tried}) == len({d["idea"] for d in tried}) == K
+    best = {"id": "a", "source": tried[0]["code"], "status": "trained", "fitness": 0.5, "native_fitness": 0.1}
+    more = {"programs": [best], "tried": [d["idea"] for d in tried], "analysis": {"level": "scale"}}
+    later = first(facts(task, iteration=1, form="latent", **more))
+    every = [body(d["code"]) for d in (*tried, *later)]
+    assert len(set(every)) == 2 * K
+
+
+def test_factors_that_a_decoder_does_not_need_are_left_out() -> None:
+    task = catalog.load("halfcheetah-episodic")
+    rich = max(first(facts(task, form="latent")), key=lambda d: d["code"].count("def term_"))
+    names = re.findall(r'^        "(\w+)":', rich["code"], re.MULTILINE)
+    needed = names[:2]
+    best = {"id": "a", "source": rich["code"], "status": "trained", "fitness": 0.5, "native_fitness": 0.1}
+    best["importance"] = {name: 0.4 if name in needed else 0.001 for name in names}
+    more = {"programs": [best], "tried": [rich["idea"]], "analysis": {"level": "scale"}}
+    design = offline.design(facts(task, iteration=1, form="latent", **more), 0)
+    assert len(names) > 4
+    left = {name.removesuffix("_change") for name in re.findall(r'^        "(\w+)":', design["code"], re.MULTILINE)}
+    assert left == {name.removesuffix("_change") for name in needed} | {"effort"}
+
+
+def test_a_task_with_few_factors_repeats_one_where_none_is_left() -> None:
+    """The loop knows a program that comes again, and asks for another."""
+    task = catalog.load("cartpole")
+    known: list[dict[str, Any]] = []
+    for iteration in range(12):
+        best = [{"id": "a", "source": d["code"], "status": "trained", "fitness": 0.5} for d in known]
+        more = {"programs": best, "tried": [d["idea"] for d in known]}
+        known += first(facts(task, iteration=iteration, form="latent", **more))
+    bodies = [body(d["code"]) for d in known]
+    assert all(gate.check(d["code"], form="latent").ok for d in known)
+    assert len(set(bodies)) < len(bodies)
+
+
 def test_scale_and_structure_ask_for_different_changes() -> None:
     task = catalog.load("doorkey-6x6")
     best = offline.design(facts(task), 0)
@@ -302,6 +346,27 @@ def test_analyzer_reads_the_numbers_and_cites_episodes_that_exist() -> None:
         assert answer["change"]["level"] == level
         told = parse_analysis(json.dumps(answer), {"e0": 9, "e1": 40})
         assert told.evidence[0].episode == "e1" and told.evidence[0].step == 39
+
+
+def test_analyzer_reads_what_a_decoder_makes_of_the_factors() -> None:
+    lively = {"course": [0.0, 0.1], "end_mean": 0.1, "end_min": -0.2, "end_max": 0.3}
+    huge = {"course": [0.0, 90.0], "end_mean": 90.0, "end_min": -99.0, "end_max": 99.0}
+
+    def told(importance: dict[str, float], explained: float | None) -> dict[str, Any]:
+        request = analyzer([0.2, 0.7], {"a": lively, "b": huge}, 0.7)
+        request["training"] |= {"importance": importance, "explained": explained}
+        return dict(offline.analyze({**request, "form": "latent"}))
+
+    assert told({"a": 0.001, "b": 0.0}, 0.0)["change"]["level"] == "rebuild"
+    assert told({"a": 0.3, "b": 0.2}, 0.2)["change"]["level"] == "structure"
+    superfluous = told({"a": 0.9, "b": 0.001}, 0.9)
+    assert superfluous["change"]["level"] == "scale" and "'b'" in superfluous["diagnosis"]
+    assert "size" not in json.dumps(told({"a": 0.5, "b": 0.6}, 0.9)), "a decoder finds the sizes"
+
+
+def test_the_size_of_a_factor_is_no_reason_to_send_it_back() -> None:
+    drowned = critic(components={"a": {"std": 0.1, "share": 0.999}, "b": {"std": 0.2, "share": 0.001}})
+    assert offline.critique({**drowned, "form": "latent"})["approve"]
 
 
 def test_litellm_reaches_the_provider_and_registers_it_once() -> None:
