@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from designer.jailed import JailedReward, call
-from designer.skeleton import says_nothing
 from designer.store import Json
 from envs import record, scripted
 from envs.episode import Episode, Transitions
@@ -120,8 +119,6 @@ class Verifier:
             report = gate.check(program.source, program.form)
             if not report.ok:
                 return self._verdict(program, report.violations)
-            if says_nothing(program, self.task):
-                return self._verdict(program, (_EXAMPLES_ALONE,))
         played, samples = self.recorded()
         recorded_step = "relevance_call" if program.form == "latent" else "audit_call"
         try:
@@ -186,14 +183,6 @@ class Verifier:
             reference=probed.reference if probed else None,
             gate=self._with_gate,
         )
-
-
-_EXAMPLES_ALONE = Violation(
-    stage="gate",
-    kind="rejected",
-    rule="skeleton",
-    message="It answers with the examples of the skeleton, which say nothing about the task. Write your own.",
-)
 
 
 def _says_little(outcome: Relevance) -> list[str]:

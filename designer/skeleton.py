@@ -1,4 +1,4 @@
-"""A program to start from: it runs on the task and says nothing useful.
+"""A program to start from: it runs on the task, and its answers are 0, so that it gives no idea of a reward away.
 
 An example from another task would serve a reader who never copies a name; small models copy them, and then read fields
 that are not there.
@@ -6,12 +6,8 @@ that are not there.
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterable
-
 from envs.task import Action, Field, TaskSpec
-from sandbox.gate import parsed
-from sandbox.program import Form, RewardProgram
+from sandbox.program import Form
 
 EXAMPLES = 3
 """Fields that are shown, of unlike shapes and types, beside the action."""
@@ -29,9 +25,9 @@ def skeleton(task: TaskSpec, form: Form) -> str:
             "",
             "",
             f"def compute_{form}(state, action, next_state):",
-            f"    # Every {part} is a float array of shape (B,). These show the form alone: write your own.",
+            f"    # Every {part} is a float array of shape (B,). These show the form and are 0: write your own.",
             "    return {",
-            *(f'        "example_{i + 1}": {value},' for i, value in enumerate(values)),
+            *(f'        "example_{i + 1}": 0.0 * {value},' for i, value in enumerate(values)),
             "    }",
             "",
         ]
@@ -44,20 +40,6 @@ def reading(task: TaskSpec) -> list[str]:
         f'next_state["{field.name}"]  # ({", ".join(["B", *map(str, field.shape)])}{"" if field.shape else ","})'
         for field in task.state
     ]
-
-
-def says_nothing(program: RewardProgram, task: TaskSpec) -> bool:
-    """Whether a program that the gate accepted answers with the skeleton's examples alone, under whatever names."""
-    nodes = list(ast.walk(parsed(program.source)))
-    alone = sum(isinstance(node, ast.FunctionDef) for node in nodes) == 1
-    answered = _answered(nodes)
-    return alone and bool(answered) and answered <= _answered(ast.walk(parsed(skeleton(task, program.form))))
-
-
-def _answered(nodes: Iterable[ast.AST]) -> set[str]:
-    """The values of the dicts that are returned."""
-    returned = [node.value for node in nodes if isinstance(node, ast.Return)]
-    return {ast.dump(value) for answer in returned if isinstance(answer, ast.Dict) for value in answer.values}
 
 
 def _example(field: Field) -> str:

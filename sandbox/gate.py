@@ -50,20 +50,17 @@ def check(source: str, form: Form = "reward") -> GateReport:
     violation = _size(source)
     if violation is not None:
         return _refused(violation)
-    with warnings.catch_warnings():
-        # An invalid escape in a docstring is no fault; where warnings are errors it would become one.
-        warnings.simplefilter("ignore")
-        tree = _parse(source)
-        if isinstance(tree, Violation):
-            return _refused(tree)
-        violation = _shape(tree)
-        if violation is not None:
-            return _refused(violation)
-        entry = read_entry(tree, form)
-        found = [*broken_rules(tree), *entry.violations]
-        if not found:
-            violation = _compile(tree)
-            found = [violation] if violation else []
+    tree = _parse(source)
+    if isinstance(tree, Violation):
+        return _refused(tree)
+    violation = _shape(tree)
+    if violation is not None:
+        return _refused(violation)
+    entry = read_entry(tree, form)
+    found = [*broken_rules(tree), *entry.violations]
+    if not found:
+        violation = _compile(tree)
+        found = [violation] if violation else []
     unique = {(v.rule, v.line, v.message): v for v in found}
     ordered = sorted(unique.values(), key=lambda v: v.line or 0)
     return GateReport(
@@ -109,15 +106,21 @@ def _cookie(source: str) -> Violation | None:
 
 def _alone(work: Callable[[], T]) -> T:
     """What threads must not do at once: CPython 3.11 counts the depth of all the trees that they read together."""
-    for _ in range(_PARSE_ATTEMPTS - 1):
-        with contextlib.suppress(SystemError), _PARSING:
+
+    def quietly() -> T:
+        # An invalid escape in a docstring is no fault; where warnings are errors it would become one.
+        with _PARSING, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             return work()
-    with _PARSING:
-        return work()
+
+    for _ in range(_PARSE_ATTEMPTS - 1):
+        with contextlib.suppress(SystemError):
+            return quietly()
+    return quietly()
 
 
 def parsed(source: str) -> ast.Module:
-    """The tree of a source that ``check`` accepted; every thread of the host parses through here."""
+    """The tree of a program's source; every thread of the host parses through here. Raises whatever ``ast`` does."""
     return _alone(lambda: ast.parse(source))
 
 

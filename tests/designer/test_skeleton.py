@@ -1,13 +1,12 @@
-"""What a designer starts from passes every check but those of use, on each task and in both forms."""
+"""What a designer starts from runs on the task, in both forms, and says nothing."""
 
-import ast
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from designer.checks import Verifier
-from designer.skeleton import reading, says_nothing, skeleton
+from designer.skeleton import reading, skeleton
 from envs import catalog
 from envs.record import random_episodes
 from envs.task import Action, Field, TaskSpec
@@ -41,23 +40,16 @@ def test_it_runs_on_the_task(task_id, form):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_examples_alone_are_sent_back(form):
-    task = catalog.load("doorkey-6x6")
+@pytest.mark.parametrize("task_id", ["doorkey-6x6", "halfcheetah", "pendulum"])
+def test_the_examples_give_nothing_away_and_alone_are_sent_back(task_id, form):
+    task = catalog.load(task_id)
     verifier = Verifier(task, EmbeddedSandbox())
     source = skeleton(task, form)
-    copied = source.replace("example_1", "progress").replace("# Every", "# So every")
-    for given in (source, copied):
-        found = verifier.verify(RewardProgram(given, form))
-        assert not found.ok and [v.rule for v in found.violations] == ["skeleton"] and found.status == "refused"
-    own = '"near": np.linalg.norm(next_state["agent_pos"] - next_state["goal_pos"], axis=-1),'
-    added = source.replace("return {", "return {" + own)
-    assert own in added and not says_nothing(RewardProgram(added, form), task)
-
-
-def test_examples_beside_a_potential_say_something():
-    task = catalog.load("doorkey-6x6")
-    source = skeleton(task, "reward") + '\n\ndef potential(state):\n    return -state["agent_pos"].sum(axis=-1) * 0.1\n'
-    assert not says_nothing(RewardProgram(source), task)
+    found = verifier.verify(RewardProgram(source.replace("example_1", "progress"), form))
+    assert [v.rule for v in found.violations] == ["constant"]
+    (episode,) = random_episodes(task, 1, 0)
+    told = answer(source, form, episode.state, episode.action, episode.next_state)
+    assert not any(values.any() for values in told.values())
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -79,16 +71,3 @@ def test_every_kind_of_field_has_an_example_of_the_right_shape(shape, dtype, for
 def with_fields(fields: tuple[Field, ...]) -> TaskSpec:
     action = Action(kind="continuous", size=2, low=(-1.0, -1.0), high=(1.0, 1.0))
     return replace(catalog.load("cartpole"), state=fields, action=action)
-
-
-def test_another_threads_tree_does_not_count(monkeypatch):
-    """CPython 3.11 counts the depth of all the trees that threads read together, and then raises ``SystemError``."""
-    task, whole, calls = catalog.load("doorkey-6x6"), ast.parse, iter([SystemError("recursion depth mismatch")])
-
-    def parse(source):
-        for error in calls:
-            raise error
-        return whole(source)
-
-    monkeypatch.setattr(ast, "parse", parse)
-    assert says_nothing(RewardProgram(skeleton(task, "latent"), "latent"), task)

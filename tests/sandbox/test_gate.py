@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from sandbox import allowed
 from sandbox.errors import KINDS
-from sandbox.gate import GateReport, check
+from sandbox.gate import GateReport, check, parsed
 from tests.attacks.attack import STAND_IN
 from tests.attacks.corpus import ATTACKS, Attack
 from tests.sandbox.honest_rewards import HONEST
@@ -439,3 +439,22 @@ def test_many_threads_may_ask_at_once() -> None:
         sys.setswitchinterval(interval)
         gc.set_threshold(*thresholds)
     assert all(report.ok for report in reports)
+
+
+def test_another_threads_tree_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CPython 3.11 counts the depth of all the trees that threads read together, and then raises ``SystemError``."""
+    whole, calls = ast.parse, iter([SystemError("recursion depth mismatch")])
+
+    def parse(source: str) -> ast.Module:
+        for error in calls:
+            raise error
+        return whole(source)
+
+    monkeypatch.setattr(ast, "parse", parse)
+    assert isinstance(parsed("x = 1").body[0], ast.Assign)
+
+
+def test_a_source_is_parsed_without_a_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(parsed('"""\\d."""\nx = 1\n').body) == 2
