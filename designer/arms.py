@@ -64,6 +64,11 @@ def controls(task: TaskSpec, form: Form | Literal["auto"] = "reward") -> tuple[A
     return (*arms, *(() if form == "reward" else decoded_controls()))
 
 
+def confirming(task: TaskSpec, form: Form | Literal["auto"]) -> int:
+    """How many arms confirm a candidate: its own, the controls', and the bundle of one with a decoder."""
+    return 1 + len(controls(task, form)) + (form != "reward")
+
+
 def decoded_controls(method: Method = DEFAULT_METHOD) -> tuple[Arm, ...]:
     """The arms that a latent reward is held against besides.
 

@@ -11,6 +11,8 @@ from designer.store import RunStore
 
 WRITTEN_EVERY = 10.0
 """Seconds between two notes of the environment steps taken."""
+MARGIN = 1.5
+"""What is kept of the minutes, over what was measured: machines are not even."""
 
 
 class CapReached(Exception):
@@ -47,18 +49,25 @@ class Spent:
 class Budget:
     """Counts what is spent and says when to stop. Thread-safe; rebuilt from the run's folder on resume."""
 
-    def __init__(self, caps: Caps, store: RunStore) -> None:
+    def __init__(self, caps: Caps, store: RunStore, *, kept_learners: int = 0) -> None:
+        """``kept_learners``: so many are to be trained at the end, and models leave the minutes for that."""
         self.caps = caps
+        self._kept_learners = kept_learners
         self.spent = Spent()
         self._store = store
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._kept_back = 0.0
+        self._learner_seconds = 0.0
+        """What a learner took, in the slowest training so far."""
         self._unwritten = 0
         self._written = time.monotonic()
         for reply in store.replies():
             self._add_reply(reply["prompt_tokens"], reply["completion_tokens"], reply["usd"])
-        self.spent.env_steps = sum(int(e["steps"]) for e in store.events() if e["event"] == "env_steps")
+        for event in store.events():
+            if event["event"] == "env_steps":
+                self.spent.env_steps += int(event["steps"])
+            elif event["event"] == "training_ended":
+                self._add_training(event["seconds"], event["learners"])
 
     def interrupt(self) -> None:
         """Ask everything that watches this budget to stop."""
@@ -70,8 +79,8 @@ class Budget:
             raise Interrupted
 
     def pause(self, seconds: float) -> None:
-        """Wait, at most for the minutes that are left; raises ``Interrupted`` where interrupted meanwhile."""
-        left = self.seconds_left()
+        """Wait, at most while models may be asked; raises ``Interrupted`` where interrupted meanwhile."""
+        left = self.model_seconds_left()
         self._stop.wait(seconds if left is None else min(seconds, left))
         self.check_interrupt()
 
@@ -110,14 +119,20 @@ class Budget:
             return None
         return max(0.0, self.caps.minutes * 60 - self._store.elapsed)
 
-    def keep_back(self, seconds: float) -> None:
-        """Leave so many seconds to the confirmation: models are asked for nothing in them."""
-        self._kept_back = seconds
+    def _add_training(self, seconds: float, learners: int) -> None:
+        # The slowest counts: one whose program failed at once says nothing of the next.
+        self._learner_seconds = max(self._learner_seconds, seconds / learners)
+
+    def add_training(self, seconds: float, learners: int) -> None:
+        """Note what a whole training took, and write it down."""
+        self._add_training(seconds, learners)
+        self._store.event("training_ended", seconds=round(seconds, 3), learners=learners)
 
     def model_seconds_left(self) -> float | None:
-        """Seconds in which models may still be asked; None without a cap on minutes."""
+        """Seconds in which models may still be asked, so that confirmation has its own; None without a cap."""
         left = self.seconds_left()
-        return None if left is None else max(0.0, left - self._kept_back)
+        kept = MARGIN * self._learner_seconds * self._kept_learners
+        return None if left is None else max(0.0, left - kept)
 
     def env_steps_left(self) -> int | None:
         """Environment steps until the cap; None without one."""

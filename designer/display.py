@@ -110,7 +110,9 @@ class Display:
         """Show where the training population stands."""
         with self._lock:
             if self._progress is None or self._progress[0] != purpose:
-                self._curves, self._told = {}, 0
+                self._told = 0
+                if progress.latest:  # an evaluation stands beside the curves of the training that it ends
+                    self._curves = {}
             self._progress = (purpose, progress)
             for arm, point in progress.latest.items():
                 shown = point.success if point.success is not None else point.task_return
@@ -123,12 +125,8 @@ class Display:
 
     def _training_line(self) -> str:
         assert self._progress is not None
-        purpose, p = self._progress
-        left = (p.of_env_steps - p.env_steps) / max(p.steps_per_second, 1.0)
-        return (
-            f"{purpose}: {p.env_steps:,} of {p.of_env_steps:,} env steps, "
-            f"{p.steps_per_second:,.0f} a second, {clock(left)} left"
-        )
+        purpose, progress = self._progress
+        return f"{purpose}: {progress.in_words()}"
 
     def _refresh(self) -> None:
         if self._live:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, TypedDict
 
 from designer.agents import Agents
-from designer.arms import Arm, controls
+from designer.arms import Arm, confirming, controls
 from designer.budget import Budget, CapReached
 from designer.candidate import Proposal
 from designer.facts import analyzer_facts, ranked
@@ -92,7 +92,7 @@ class Loop:
             self.store.set_status(candidate, "rejected_by_person")
         wanted = [c for c in self._waiting(state) if c not in state.get("rejected", [])]
         arms = [Arm(name=c, program=self.store.program(c)) for c in wanted]
-        reserve = (1 + len(self._controls()) + (self.settings.form != "reward")) * self.settings.confirm_seeds
+        reserve = confirming(self.task, self.settings.form) * self.settings.confirm_seeds
         try:
             self.trainings.run(arms, self.settings.selection_seeds(), "selection", reserve=reserve)
         except CapReached as cap:

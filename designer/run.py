@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from types import FrameType
 
 from designer.agents import Agents
+from designer.arms import confirming
 from designer.asking import Models
 from designer.budget import Budget, Interrupted
 from designer.candidate import Slots
@@ -76,7 +77,9 @@ class Run:
         if settings.env is not None:
             store.write_json("task.json", asdict(task))
         sandbox = choose(settings.sandbox, runtime=settings.sandbox_runtime)
-        budget = Budget(settings.caps, store)
+        confirmation = confirming(task, settings.form) * settings.confirm_seeds
+        # Until a program was trained, time for one is kept too: controls alone confirm nothing.
+        budget = Budget(settings.caps, store, kept_learners=settings.seeds + confirmation)
         store.event("opened", task=task.id, sandbox=sandbox.name, layers=list(sandbox.layers))
         verifier = Verifier(task, sandbox, learners=settings.seeds, seed=settings.seed)
         agents = Agents(Models(settings, store, budget), store)

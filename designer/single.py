@@ -104,8 +104,5 @@ class _Watch:
         share = 10 * progress.env_steps // max(1, progress.of_env_steps)
         if share > self._told and not self._console.is_terminal:
             self._told = share
-            self._console.print(
-                f"{self._stage}: {progress.env_steps:,} of {progress.of_env_steps:,} env steps, "
-                f"{progress.steps_per_second:,.0f} a second",
-            )
+            self._console.print(f"{self._stage}: {progress.in_words()}")
         return True

@@ -46,10 +46,6 @@ def device_of(wanted: str) -> str:
     return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
 
 
-MARGIN = 1.5
-"""What confirmation is given of the time that selection would take for as many learners: machines are not even."""
-
-
 class Trainings:
     """Trains arms and keeps what they showed. A finished training is never done again."""
 
@@ -72,7 +68,8 @@ class Trainings:
 
     def cost(self, learners: int) -> int:
         """Environment steps that these trainings and their evaluations can take at most."""
-        return learners * (self._training_steps() + (EVALUATION_EPISODES + 2 * EXAMPLES) * self.task.episode_steps)
+        evaluation = (EVALUATION_EPISODES + 2 * EXAMPLES) * self.task.agents * self.task.episode_steps
+        return learners * (self._training_steps() + evaluation)
 
     def _training_steps(self) -> int:
         """Training steps of one learner, in whole rollouts."""
@@ -93,8 +90,8 @@ class Trainings:
     def run(self, arms: Sequence[Arm], seeds: Sequence[int], purpose: Purpose, *, reserve: int = 0) -> None:
         """Train every arm that has no result yet, all in one population, and keep the results.
 
-        What ``reserve`` further learners need is left untouched under the caps, by models afterwards too. Raises
-        ``CapReached`` where the caps do not allow it; what was spent until then is counted.
+        What ``reserve`` further learners need is left untouched under the caps. Raises ``CapReached`` where the caps
+        do not allow it; what was spent until then is counted.
         """
         missing = []
         for arm in arms:
@@ -130,7 +127,7 @@ class Trainings:
                 )
             finally:
                 self._budget.write_env_steps(purpose)
-        self._budget.keep_back(MARGIN * (time.monotonic() - began) / wanted * reserve)
+        self._budget.add_training(time.monotonic() - began, wanted)
         for arm in missing:
             self._keep(arm, purpose, [r for r in results if r.arm == arm.name])
 

@@ -17,7 +17,7 @@ from envs.vector import Observation, Step, VectorEnvironment
 from training.layers import padded
 from training.network import Architecture, Network, draw_noise, load_network
 from training.observation import Encoder, encoder
-from training.result import OnEvaluation, OnStep, Point, Progress
+from training.result import OnEvaluation, OnStep, Progress
 from training.rollout import in_bounds
 from training.seeding import derive, generator
 from training.sparse import lean
@@ -162,9 +162,7 @@ class Actors:
         return in_bounds(action, space)
 
 
-def watched(
-    on_step: OnStep | None, on_evaluation: OnEvaluation | None, *, latest: Mapping[str, Point], most: int
-) -> OnStep | None:
+def watched(on_step: OnStep | None, on_evaluation: OnEvaluation | None, *, most: int) -> OnStep | None:
     """What is told of every step of an evaluation, of at most so many steps."""
     if on_evaluation is None:
         return on_step
@@ -179,7 +177,8 @@ def watched(
         seconds = time.perf_counter() - began
         if seconds - told >= TOLD_EVERY:
             told = seconds
-            on_evaluation(Progress(env_steps=taken, of_env_steps=most, steps_per_second=taken / seconds, latest=latest))
+            speed = taken / seconds
+            on_evaluation(Progress(env_steps=taken, of_env_steps=most, steps_per_second=speed, latest={}, at_most=True))
 
     return step
 

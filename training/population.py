@@ -88,7 +88,6 @@ def train(
         on_step=watched(
             on_step,
             on_evaluation,
-            latest=population.progress(time.perf_counter() - started).latest,
             most=len(learners) * evaluation_episodes * task.agents * task.episode_steps,
         ),
     )

@@ -89,10 +89,21 @@ class Progress:
     env_steps: int
     """Steps of all learners together, of this stage of the call."""
     of_env_steps: int
-    """How many there will be; in an evaluation, where episodes may end early, at most."""
+    """How many there will be."""
     steps_per_second: float
     latest: Mapping[str, Point]
-    """Arm -> the newest point of its first seed."""
+    """Arm -> the newest point of its first seed; nothing in an evaluation, which has no curve."""
+    at_most: bool = False
+    """Whether there may be fewer steps: an evaluation's episodes may end early."""
+
+    def in_words(self) -> str:
+        """Steps, speed, and what is left at that speed."""
+        bound = "at most " if self.at_most else ""
+        left = int((self.of_env_steps - self.env_steps) / max(self.steps_per_second, 1.0))
+        return (
+            f"{self.env_steps:,} of {bound}{self.of_env_steps:,} env steps, {self.steps_per_second:,.0f} a second, "
+            f"{bound}{left // 60}:{left % 60:02d} left"
+        )
 
 
 OnRollout = Callable[[Progress], bool]

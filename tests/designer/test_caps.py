@@ -116,13 +116,19 @@ def test_a_slow_model_leaves_the_minutes_that_confirmation_needs(tmp_path: Path)
 
 
 def test_what_is_kept_back_is_kept_from_models_alone(tmp_path: Path) -> None:
-    budget = Budget(Caps(minutes=1.0), RunStore.create(tmp_path / "run", {}))
-    budget.keep_back(30.0)
+    store = RunStore.create(tmp_path / "run", {})
+    budget = Budget(Caps(minutes=1.0), store, kept_learners=10)
+    budget.add_training(4.0, 2)
+    budget.add_training(0.1, 5)
     budget.check_models()
-    left = budget.model_seconds_left()
-    assert left is not None and 20 < left <= 30
-    budget.keep_back(60.0)
+    for known in (budget, Budget(Caps(minutes=1.0), store, kept_learners=10)):
+        left = known.model_seconds_left()
+        assert left is not None and 20 < left <= 30, "the slowest counts, after a resume too"
+    budget.add_training(8.0, 2)
     budget.check_clock()
+    started = time.monotonic()
+    budget.pause(30.0)
+    assert time.monotonic() - started < 5
     with pytest.raises(CapReached, match="max_minutes"):
         budget.check_models()
 

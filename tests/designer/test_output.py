@@ -6,7 +6,6 @@ import ast
 import io
 import json
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from designer.views import candidate_view, diff_view, print_view, run_view, scor
 from envs import catalog
 from sandbox import gate
 from sandbox.program import RewardProgram
+from training.result import Point, Progress
 
 MARKUP = "[/x][red]w[link=file:///x]:smile:"
 CONTROLS = "\x1b[2J\x1b]52;c;aGk=\x07\x9b31m\x00\r\x7f\u202e\u200b\u2066\ufeff"
@@ -200,6 +200,32 @@ def test_progress_shows_events_as_data(terminal: bool) -> None:
     assert said(out).count("[/x][red]w") == 4
 
 
+def test_an_evaluation_stands_beside_the_curves_of_its_training() -> None:
+    out = console()
+    display = Display(out)
+    for step, success in enumerate((0.0, 0.5, 1.0)):
+        point = Point(
+            env_steps=step,
+            episodes=1,
+            success=success,
+            task_return=None,
+            length=None,
+            paid=0.0,
+            components={},
+            entropy=0.0,
+        )
+        training = Progress(env_steps=step, of_env_steps=3, steps_per_second=1.0, latest={"native": point})
+        display.progress("selection", training)
+    for steps in (100, 200):
+        evaluation = Progress(env_steps=steps, of_env_steps=300, steps_per_second=1.0, latest={}, at_most=True)
+        display.progress("selection, evaluation", evaluation)
+    out.print(display._panel())
+    assert "▁▅█" in said(out) and "evaluation: 200 of at most 300 env steps" in said(out)
+    display.progress("confirmation", training)
+    out.print(display._panel())
+    assert said(out).count("▁▅█") == 1
+
+
 def test_json_holds_the_texts_and_commands_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     print_json({"idea": HOSTILE + "\ud800é"})
     out = capsys.readouterr().out
@@ -222,8 +248,7 @@ def test_all_output_goes_one_way() -> None:
     allowed = {("output.py", "Console"), ("output.py", "print"), ("main.py", "print")}
     found = set()
     for path in Path(designer.__file__).parent.glob("*.py"):
-        # As the gate does: a thread that an earlier test left behind may read a tree at the same moment.
-        for node in ast.walk(gate._alone(partial(ast.parse, path.read_text()))):
+        for node in ast.walk(gate.parsed(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("print", "Console"):
                 found.add((path.name, node.func.id))
             markup = isinstance(node, ast.Attribute) and node.attr in ("from_markup", "from_ansi", "stderr", "stdout")

@@ -227,7 +227,9 @@ def test_a_long_evaluation_tells_how_far_it_is(monkeypatch):
     assert steps == sorted(steps) and 0 < steps[-1] <= most
     assert {progress.of_env_steps for progress in told} == {most}
     assert steps[-1] == sum(r.evaluation_steps for r in results) == sum(taken) - sum(r.env_steps for r in results)
-    assert told[-1].latest["native"] == results[0].curve[-1] and told[-1].steps_per_second > 0
+    assert told[-1].steps_per_second > 0
+    assert not told[-1].latest, "its steps are no points of a curve"
+    assert f"of at most {most:,} env steps" in told[-1].in_words()
 
 
 def test_curves_tell_what_was_paid_by_component_and_what_the_task_paid():
