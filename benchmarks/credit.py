@@ -56,6 +56,14 @@ def programs() -> dict[str, dict[str, Any]]:
     return kept
 
 
+def program_of(task: str, arm: str, known: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Id of the program that an arm reads; None where it reads none, or there is none yet."""
+    from sandbox.program import RewardProgram
+
+    kept = known.get(task, {}).get(arm.rpartition("-")[0])
+    return RewardProgram(kept["source"], "latent").id if kept else None
+
+
 def train_arm(task_id: str, arm: str, seeds: Sequence[int]) -> dict[str, Any]:
     """All seeds of an arm at once: curves ``[[env steps, return], ...]``, areas, fitness."""
     import torch
@@ -91,6 +99,7 @@ def train_arm(task_id: str, arm: str, seeds: Sequence[int]) -> dict[str, Any]:
     measure = "success" if task.fitness.kind == "success_rate" else "task_return"
     return {
         "commit": commit(),
+        "program": program_of(task_id, arm, programs()),
         "seconds": round(time.perf_counter() - began, 1),
         "seeds": list(seeds),
         "fitness": [each.fitness for each in found],
@@ -101,38 +110,40 @@ def train_arm(task_id: str, arm: str, seeds: Sequence[int]) -> dict[str, Any]:
 
 
 def measured(tasks: Sequence[str], arms: Sequence[str], *, training: bool = True) -> dict[str, dict[str, Any]]:
-    """Every arm that has a result, after training those that lack one. Latent arms without a program are left out.
+    """Every arm that has a result, after training those that lack one, or whose program is another one by now.
 
-    Without ``training`` all that lack one are.
+    Latent arms without a program are left out, and without ``training`` all that would have to be trained.
     """
     found: dict[str, dict[str, Any]] = {}
     known = programs()
     for task in tasks:
         for arm in arms:
+            program = program_of(task, arm, known)
+            if program is None and arm.rpartition("-")[0] in LATENTS:
+                continue
             path = RESULTS / "credit" / task / f"{arm}.json"
-            if not path.exists():
-                kind = arm.rpartition("-")[0]
-                if not training or (kind in LATENTS and kind not in known.get(task, {})):
+            result = _read(path)
+            if result is None or result["program"] != program:
+                if not training:
                     continue
                 print(f"{task} {arm} ...", file=sys.stderr, flush=True)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                found_before = twin(task, arm, known.get(task, {}))
-                result = json.loads(found_before.read_text()) if found_before else train_arm(task, arm, SEEDS)
+                result = twin(task, arm, program) or train_arm(task, arm, SEEDS)
                 path.write_text(json.dumps(result) + "\n", encoding="utf-8")
-            found.setdefault(task, {})[arm] = json.loads(path.read_text(encoding="utf-8"))
-            told = found[task][arm]
-            print(f"{task} {arm}: {np.mean(told['fitness']):.3g} in {told['seconds']:.0f} s", file=sys.stderr)
+            found.setdefault(task, {})[arm] = result
+            print(f"{task} {arm}: {np.mean(result['fitness']):.3g} in {result['seconds']:.0f} s", file=sys.stderr)
     return found
 
 
-def twin(task: str, arm: str, known: Mapping[str, Mapping[str, Any]]) -> Path | None:
-    """The result of the very same program under another name; trainings of equal seeds are equal bit by bit."""
-    kind, _, decoder = arm.rpartition("-")
-    for other in LATENTS:
-        path = RESULTS / "credit" / task / f"{other}-{decoder}.json"
-        if kind in known and other in known and known[other]["source"] == known[kind]["source"] and path.exists():
-            return path
-    return None
+def _read(path: Path) -> dict[str, Any] | None:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def twin(task: str, arm: str, program: str | None) -> dict[str, Any] | None:
+    """The result of the very same program under another name, which training it again would give once more."""
+    decoder = arm.rpartition("-")[2]
+    others = [RESULTS / "credit" / task / f"{kind}-{decoder}.json" for kind in LATENTS if program is not None]
+    return next((told for told in map(_read, others) if told and told["program"] == program), None)
 
 
 def gain(found: Mapping[str, Mapping[str, Any]], arm: str, control: str) -> tuple[float, float, float] | None:
@@ -163,14 +174,15 @@ def table(found: Mapping[str, Mapping[str, Any]]) -> str:
         return f"{one['iqm']:.3g} [{one['low']:.3g}, {one['high']:.3g}]"
 
     lines = [
-        f"{machine()}, commit {commit()}. `python -m benchmarks.credit --write`",
+        f"{machine()}. `python -m benchmarks.credit --write`",
         "",
-        "| task, env steps | arm | fitness at the end, IQM | mean of the curve, IQM |",
-        "|---|---|---|---|",
+        "| task, env steps | arm | fitness at the end, IQM | mean of the curve, IQM | commit |",
+        "|---|---|---|---|---|",
     ]
     for task, arms in found.items():
         lines += [
-            f"| {task}, {BUDGETS[task]:,} | {arm} | {told(each['fitness'])} | {told(each['area'])} |"
+            f"| {task}, {BUDGETS[task]:,} | {arm}{_same(arm, arms)} | {told(each['fitness'])} | {told(each['area'])} | "
+            f"{each['commit'][:7]} |"
             for arm, each in arms.items()
         ]
     for kind, decoder in ((kind, decoder) for kind in LATENTS for decoder in ("ridge", "rrdu")):
@@ -179,9 +191,16 @@ def table(found: Mapping[str, Mapping[str, Any]]) -> str:
             if difference is not None:
                 mean, low, high = difference
                 lines.append(
-                    f"| all, scaled | {kind}-{decoder} less {control} | | {mean:.3f} [{low:.3f}, {high:.3f}] |"
+                    f"| all, scaled | {kind}-{decoder} less {control} | | {mean:.3f} [{low:.3f}, {high:.3f}] | |"
                 )
     return "\n".join(lines)
+
+
+def _same(arm: str, arms: Mapping[str, Any]) -> str:
+    """Said of a loop's best that is the one-shot program itself."""
+    kind, _, decoder = arm.rpartition("-")
+    first = arms.get(f"one-shot-{decoder}", {}) if kind == "loop" else {}
+    return " (the one-shot program)" if first and first["program"] == arms[arm]["program"] else ""
 
 
 def main(

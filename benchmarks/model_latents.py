@@ -76,7 +76,7 @@ def kept(store: RunStore, candidates: list[str], iterations: int) -> Json | None
             "written in iteration": facts["iteration"],
             "slot": facts["slot"],
             "iterations": iterations,
-            "fitness in selection": record and record["fitness"]["iqm"],
+            "fitness in selection": record["fitness"]["iqm"] if record and not terms else None,
             "taken out": terms,
             "cost": cost(store, iterations),
             "prompts": prompts(store, facts["iteration"], facts["slot"]),
@@ -86,8 +86,9 @@ def kept(store: RunStore, candidates: list[str], iterations: int) -> Json | None
 
 
 def cost(store: RunStore, iterations: int) -> Json:
-    """What the model was asked for in the first ``iterations``."""
-    told = [e for e in store.events() if e["event"] == "reply" and e["slot"]["iteration"] < iterations]
+    """What the model was asked for in the first ``iterations``; of one alone, before anything was trained."""
+    replies = [e for e in store.events() if e["event"] == "reply" and e["slot"]["iteration"] < iterations]
+    told = [e for e in replies if iterations > 1 or e["slot"]["role"] != "analyzer"]
     return {
         "replies": len(told),
         "prompt tokens": sum(e["prompt_tokens"] for e in told),
