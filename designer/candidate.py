@@ -12,6 +12,7 @@ from designer.checks import Verifier
 from designer.facts import critic_facts, designer_facts
 from designer.replies import BadReply
 from designer.settings import DesignSettings
+from designer.skeleton import says_nothing
 from designer.store import Json, RunStore
 from envs.task import TaskSpec
 from sandbox.program import RewardProgram
@@ -109,16 +110,19 @@ class Slots:
                 self.store.write_arrays(f"candidates/{candidate}/reference.npz", verification.reference.to_arrays())
             found = verification.to_json()
             self.store.write_json(f"candidates/{candidate}/verification.json", found)
-        status = found["status"]
+        violations = found["violations"]
+        if found["ok"] and says_nothing(program, self.task):
+            violations = [_EXAMPLES_ALONE]
+        status = "refused" if found["ok"] and violations else found["status"]
         if (self.store.candidate(candidate) or {})["status"] in ("written", "verified"):
             self.store.set_status(candidate, status)
-        rules = [f"{v['stage']}:{v['rule']}" for v in found["violations"]]
-        kinds = sorted({v["kind"] for v in found["violations"]})
+        rules = [f"{v['stage']}:{v['rule']}" for v in violations]
+        kinds = sorted({v["kind"] for v in violations})
         self.store.event(
             "checked", slot=self._slot(state), candidate=candidate, status=status, rules=rules, kinds=kinds
         )
-        if not found["ok"]:
-            return self._back(state, found["violations"], [])
+        if violations:
+            return self._back(state, violations, [])
         return {"verified": candidate, "outcome": "verified", "refusals": 0}
 
     def criticize(self, state: SlotState) -> SlotState:
@@ -181,6 +185,13 @@ class Slots:
         }
 
 
+_EXAMPLES_ALONE: Json = {
+    "stage": "gate",
+    "kind": "rejected",
+    "rule": "skeleton",
+    "line": None,
+    "message": "It answers with the examples of the skeleton, which say nothing about the task. Write your own.",
+}
 _ALREADY_TRIED: Json = {
     "stage": "gate",
     "kind": "rejected",

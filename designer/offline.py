@@ -79,7 +79,9 @@ class Composer:
             told = json.loads(found[1])
         except ValueError:
             return None
-        return steps.plan_from_json(told, self._landscape) or terms.plan_from_json(told, self._terms, self._potentials)
+        return steps.plan_from_json(told, self._landscape) or terms.plan_from_json(
+            told, self._terms, self._potentials or self._latent
+        )
 
     def mutate(self, plan: Plan, importance: Mapping[str, float], level: str, chance: random.Random) -> Iterator[Plan]:
         """Neighbours of a plan; ``importance``: of its factors, where it was a latent reward."""

@@ -1,13 +1,17 @@
-"""A program to start from: it runs on the task, and its answers are 0, so that it gives no idea of a reward away.
+"""A program to start from: it runs on the task, and its examples are numbers of the state as they are.
 
-An example from another task would serve a reader who never copies a name; small models copy them, and then read fields
-that are not there.
+They give away no more than the control on raw inputs is given. An example from another task would serve a reader who
+never copies a name; small models copy them, and then read fields that are not there.
 """
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterable
+
 from envs.task import Action, Field, TaskSpec
-from sandbox.program import Form
+from sandbox.gate import parsed
+from sandbox.program import Form, RewardProgram
 
 EXAMPLES = 3
 """Fields that are shown, of unlike shapes and types, beside the action."""
@@ -25,9 +29,9 @@ def skeleton(task: TaskSpec, form: Form) -> str:
             "",
             "",
             f"def compute_{form}(state, action, next_state):",
-            f"    # Every {part} is a float array of shape (B,). These show the form and are 0: write your own.",
+            f"    # Every {part} is a float array of shape (B,). These show the form alone: write your own.",
             "    return {",
-            *(f'        "example_{i + 1}": 0.0 * {value},' for i, value in enumerate(values)),
+            *(f'        "example_{i + 1}": {value},' for i, value in enumerate(values)),
             "    }",
             "",
         ]
@@ -42,14 +46,24 @@ def reading(task: TaskSpec) -> list[str]:
     ]
 
 
+def says_nothing(program: RewardProgram, task: TaskSpec) -> bool:
+    """Whether a program that the gate accepted answers with the skeleton's examples alone, under whatever names."""
+    nodes = list(ast.walk(parsed(program.source)))
+    alone = sum(isinstance(node, ast.FunctionDef) for node in nodes) == 1
+    answered = _answered(nodes)
+    return alone and bool(answered) and answered <= _answered(ast.walk(parsed(skeleton(task, program.form))))
+
+
+def _answered(nodes: Iterable[ast.AST]) -> set[str]:
+    """The values of the dicts that are returned."""
+    returned = [node.value for node in nodes if isinstance(node, ast.Return)]
+    return {ast.dump(value) for answer in returned if isinstance(answer, ast.Dict) for value in answer.values}
+
+
 def _example(field: Field) -> str:
-    """An expression of shape ``(B,)``."""
-    before, after = f'state["{field.name}"]', f'next_state["{field.name}"]'
-    axes = "-1" if len(field.shape) == 1 else str(tuple(range(1, len(field.shape) + 1)))
-    if field.dtype == "float32":
-        return f"np.abs({after})" + (f".mean(axis={axes})" if field.shape else "")
-    changed = f"({before} != {after})" + (f".any(axis={axes})" if field.shape else "")
-    return f"{changed}.astype(np.float32)"
+    """One of the field's numbers, ``(B,)``."""
+    number = f'next_state["{field.name}"]' + (f"[:, {', '.join(['0'] * len(field.shape))}]" if field.shape else "")
+    return number if field.dtype == "float32" else f"{number}.astype(np.float32)"
 
 
 def _acted(action: Action) -> str:
