@@ -148,6 +148,24 @@ def test_a_designer_that_never_gets_it_right_ends_without_a_best(tmp_path: Path,
     assert {e["status"] for e in store.events() if e["event"] == "slot_settled"} == {"dropped"}
 
 
+def test_the_skeleton_itself_is_no_design(tmp_path: Path) -> None:
+    """As a latent reward its examples pass every check."""
+
+    def copies(request: Request) -> Any:
+        facts = facts_of(request)
+        if facts["role"] != "designer":
+            return models.reply(request)
+        return models.design(facts["skeleton"] if facts["refused"] is None else facts["skeleton"].replace("[", "[ "))
+
+    with serving(copies) as endpoint:
+        code, store = design(tmp_path, endpoint, "--form", "latent", "--iterations", "1", "--candidates", "1")
+        told = [facts_of(r)["refused"] for r in endpoint.requests]
+    assert code == REFUSED and (store.read_json("scorecard.json") or {})["best"] is None
+    (candidate, *_) = store.candidate_ids()
+    assert (store.candidate(candidate) or {})["status"] == "refused"
+    assert told[0] is None and "examples of the skeleton" in told[1]["problems"][0]
+
+
 @pytest.mark.parametrize("verdict", [True, False])
 def test_a_critic_that_always_says_the_same_does_not_break_the_run(tmp_path: Path, verdict: bool) -> None:
     said = json.dumps({"approve": verdict, "reasons": ["because"]})
