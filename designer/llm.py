@@ -178,7 +178,7 @@ def _offer_offline() -> None:
     from litellm.llms.custom_llm import CustomLLM
     from litellm.types.utils import Choices, Message, ModelResponse, Usage
 
-    from designer import offline
+    from designer.offline.reply import reply
 
     class Offline(CustomLLM):
         """Answers without a network; four characters count as a token."""
@@ -186,7 +186,7 @@ def _offer_offline() -> None:
         def completion(self, *args: Any, **kwargs: Any) -> Any:
             """One reply to ``messages``."""
             messages = kwargs["messages"] if "messages" in kwargs else args[1]
-            text = offline.reply(messages)
+            text = reply(messages)
             asked = sum(len(str(message.get("content") or "")) for message in messages)
             prompt, said = asked // 4, len(text) // 4
             usage = Usage(prompt_tokens=prompt, completion_tokens=said, total_tokens=prompt + said)

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from designer import offline
 from designer.agents import Agents
 from designer.asking import Models
 from designer.budget import Budget
 from designer.facts import designer_facts
+from designer.offline import reply as offline
 from designer.settings import DesignSettings
 from designer.store import RunStore
 from envs import catalog

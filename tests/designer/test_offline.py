@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from designer import offline
 from designer.llm import check_models
+from designer.offline import reply as offline
 from designer.replies import parse_analysis, parse_critique, parse_design
 from designer.settings import DesignSettings
 from envs import catalog
@@ -293,7 +293,7 @@ def test_repair_answers_a_refusal_with_something_else(name: str) -> None:
 
 
 def test_source_names_no_task_and_no_field_of_ours() -> None:
-    text = "".join(path.read_text() for path in sorted((ROOT / "designer").glob("offline*.py")))
+    text = "".join(path.read_text() for path in sorted((ROOT / "designer" / "offline").glob("*.py")))
     known = {task.removesuffix(".toml") for task in catalog.ids()}
     fields = {field.name for name in catalog.ids() for field in catalog.load(name).state}
     # Words of one piece are the language's own (``x``, ``position``); names of fields have an underscore.

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from designer import offline
 from designer.exits import DONE
 from designer.main import run
+from designer.offline import reply as offline
 from designer.store import RunStore
 from envs import catalog
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from designer.offline_schema import Landscape, Milestone, Place
+from designer.offline.schema import Landscape, Milestone, Place
 
 WIDE = 20.0
 """Longest way that is measured in proportion; beyond it, growth slows down."""

@@ -6,10 +6,9 @@ import random
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from designer import offline_steps as steps
-from designer import offline_terms as terms
-from designer.offline_critic import SUPERFLUOUS
-from designer.offline_schema import Landscape
+from designer.offline import steps, terms
+from designer.offline.critic import SUPERFLUOUS
+from designer.offline.schema import Landscape
 
 
 def idea(plan: terms.TermsPlan) -> str:

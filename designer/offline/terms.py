@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from designer.offline_schema import Landscape, ask, fields_of, words
+from designer.offline.schema import Landscape, ask, fields_of, words
 
 Role = Literal["main", "posture", "calm", "guard", "probe"]
 Shape = Literal["more", "less", "near", "square", "hold", "up", "speed", "on", "off", "way", "test"]

@@ -1,0 +1,1 @@
+"""The designer, critic and analyzer that need no language model."""
