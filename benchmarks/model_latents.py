@@ -31,7 +31,7 @@ from sandbox.program import RewardProgram
 
 
 def without(source: str, factors: set[str]) -> str | None:
-    """The program without these factors; None where it does not return one literal dict."""
+    """The program without these factors and what they alone needed; None where it does not return one literal dict."""
     tree = ast.parse(source)
     answers = [node.value for node in ast.walk(tree) if isinstance(node, ast.Return)]
     literal = [node for node in answers if isinstance(node, ast.Dict)]
@@ -40,7 +40,23 @@ def without(source: str, factors: set[str]) -> str | None:
     pairs = zip(literal[0].keys, literal[0].values, strict=True)
     left = [(k, v) for k, v in pairs if not (isinstance(k, ast.Constant) and k.value in factors)]
     literal[0].keys, literal[0].values = [k for k, _ in left], [v for _, v in left]
+    while any(_drop_unread(node) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
+        pass
     return ast.unparse(tree) + "\n"
+
+
+def _drop_unread(function: ast.FunctionDef) -> bool:
+    """Drop the assignments of a function to names that it never reads; whether there were any."""
+    read = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    kept = [line for line in function.body if _assigned(line) is None or _assigned(line) in read]
+    dropped, function.body = len(kept) < len(function.body), kept
+    return dropped
+
+
+def _assigned(line: ast.stmt) -> str | None:
+    """The one name that a statement gives a value to; None for any other statement."""
+    targets = line.targets if isinstance(line, ast.Assign) else [line.target] if isinstance(line, ast.AugAssign) else []
+    return targets[0].id if len(targets) == 1 and isinstance(targets[0], ast.Name) else None
 
 
 def one_shot(store: RunStore) -> list[str]:

@@ -28,6 +28,14 @@ def test_a_factor_is_taken_out() -> None:
     assert without("def compute_latent(state, action, next_state):\n    a = {}\n    return a\n", {"there"}) is None
 
 
+def test_what_a_factor_alone_needed_goes_with_it() -> None:
+    left = without(SOURCE, {"gap", "there"})
+    assert left is not None and "gap" not in left and "goal_pos" not in left and "turned" in left
+    counted = SOURCE.replace("    return", "    gap += 1.0\n    far = gap * 2.0\n    return")
+    left = without(counted, {"there"})
+    assert left is not None and "gap += 1.0" in left and "far" not in left
+
+
 def test_both_programs_of_a_run_are_kept_with_their_conversation_and_cost(tmp_path: Path) -> None:
     options = ["--iterations", "2", "--candidates", "3", "--env-steps", "4096", "--seeds", "1", "--confirm-seeds", "5"]
     asked = ["design", "doorkey-6x6-episodic", "--form", "latent", "--run-dir", str(tmp_path / "run"), *options]
