@@ -58,7 +58,7 @@ class Composer:
         plans = list(terms.enumerate_plans(self._terms, self._potentials, chance))
         yield from plans
         if self._latent and plans:  # many of these differ in sizes alone
-            yield from terms.mutate(plans[0], self._terms, True, "structure", chance)
+            yield from terms.mutate(plans[0], self._terms, potentials=True, level="structure", chance=chance)
 
     def parse(self, source: str) -> Plan | None:
         """The plan of an earlier program, None where it was written by someone else."""

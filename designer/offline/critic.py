@@ -41,8 +41,7 @@ def analyze(request: Mapping[str, Any]) -> dict[str, Any]:
     """``{"diagnosis", "evidence", "change": {"level", "advice"}}`` from curves, components and episodes."""
     training = request["training"]
     episodes: Sequence[Mapping[str, Any]] = training.get("episodes") or []
-    judged = _factors(training) if request.get("form") == "latent" else _components(training)
-    level, why, advice = judged
+    level, why, advice = _factors(training) if request.get("form") == "latent" else _components(training)
     return {
         "diagnosis": why,
         "evidence": [_cite(e) for e in _worst(episodes)[:_EPISODES] if int(e.get("length", 0)) > 0],

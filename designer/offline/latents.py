@@ -36,7 +36,7 @@ def mutate(
     kept = tuple(term for term in plan.terms if needed(term))
     if level == "scale" and kept:
         yield replace(plan, terms=kept)
-    yield from terms.mutate(plan, known, True, "structure", chance)
+    yield from terms.mutate(plan, known, potentials=True, level="structure", chance=chance)
 
 
 def _changes(plan: terms.TermsPlan, term: terms.Term) -> bool:
