@@ -6,8 +6,8 @@
 Of each run two programs are kept in ``results/latents.json``: ``one-shot``, what the model made of its drafts in the
 first iteration before anything was trained (LaRe's way; its first draft that held, where no merged program did), and
 ``loop``, the run's best after its last iteration. Beside them lie who wrote them, the conversation that did, and what
-it cost. A factor that follows a term of the native reward is taken out, and said; a program with fewer than two left
-is not kept.
+it cost. A factor that follows a term of the native reward is taken out, and said; a program with fewer than two left,
+or whose factors make such a term up between them, is not kept.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 import tyro
 
 from benchmarks.credit import RESULTS, programs
-from benchmarks.native_terms import terms_held
+from benchmarks.native_terms import held, made_up, measured
 from designer.checks import Verifier
 from designer.facts import ranked
 from designer.settings import DesignSettings
@@ -72,7 +72,7 @@ def _held(store: RunStore, candidate: str) -> bool:
 
 
 def kept(store: RunStore, candidates: list[str], iterations: int) -> Json | None:
-    """The first of them that is left with two factors, none of which follows a native term.
+    """The first of them that is left with two factors, which neither hold a native term nor make one up.
 
     ``iterations``: how many of them it took, for the cost.
     """
@@ -80,9 +80,11 @@ def kept(store: RunStore, candidates: list[str], iterations: int) -> Json | None
     verifier = Verifier(catalog.load(config["task"]), EmbeddedSandbox())
     for candidate in candidates:
         source = store.program(candidate).source
-        terms = terms_held(verifier, RewardProgram(source, "latent"))
+        terms = held(*measured(verifier, RewardProgram(source, "latent")))
         changed = without(source, set(terms)) if terms else source
         if changed is None or not verifier.verify(RewardProgram(changed, "latent")).ok:
+            continue
+        if made_up(*measured(verifier, RewardProgram(changed, "latent"))):
             continue
         facts = store.candidate(candidate) or {}
         record = store.read_json(f"candidates/{candidate}/training.json")

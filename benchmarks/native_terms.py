@@ -1,6 +1,7 @@
 """The terms of the native rewards in the table of latent rewards, to show that no program there holds one of them.
 
-A factor holds a term where it follows it on recorded steps: one is the other but for scale and shift.
+A factor holds a term where it follows it on recorded steps: one is the other but for scale and shift. Factors make a
+term up where a linear decoder could: where it follows their best weighted sum.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from envs.episode import Array, Fields, flat
 from sandbox.program import RewardProgram
 
 FOLLOWS = 0.97
-"""Correlation from which a factor counts as the term itself."""
+"""Correlation from which a factor, or a weighted sum of them, counts as the term itself."""
 STEPS = 4_096
 
 
@@ -62,8 +63,17 @@ def held(factors: Mapping[str, Array], terms: Mapping[str, Array]) -> dict[str, 
     return found
 
 
-def terms_held(verifier: Verifier, program: RewardProgram) -> dict[str, str]:
-    """Factor -> the native term that it follows on ``STEPS`` of the episodes that verification looks at."""
+def made_up(factors: Mapping[str, Array], terms: Mapping[str, Array]) -> set[str]:
+    """The terms that the best weighted sum of the factors follows, as a linear decoder might find it."""
+    design = np.stack([np.ones_like(next(iter(terms.values())), float), *factors.values()], axis=-1)
+    sums = {
+        term: design @ np.linalg.lstsq(design, wanted.astype(float), rcond=None)[0] for term, wanted in terms.items()
+    }
+    return {term for term, found in sums.items() if held({term: found}, {term: terms[term]})}
+
+
+def measured(verifier: Verifier, program: RewardProgram) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Factors and native terms on ``STEPS`` of the episodes that verification looks at."""
     seen = flat(verifier.outcomes())
     rows = np.random.default_rng(0).permutation(seen.action.shape[1])[:STEPS]
     some = replace(
@@ -77,4 +87,4 @@ def terms_held(verifier: Verifier, program: RewardProgram) -> dict[str, str]:
     with JailedReward(verifier.sandbox, program) as reward:
         factors = {name: values[0] for name, values in reward(some).components.items()}
     state, after = ({name: values[0] for name, values in part.items()} for part in (some.state, some.next_state))
-    return held(factors, native_terms(verifier.task.id, state, some.action[0], after))
+    return factors, native_terms(verifier.task.id, state, some.action[0], after)

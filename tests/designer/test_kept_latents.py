@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.credit import programs
-from benchmarks.native_terms import held, native_terms, terms_held
+from benchmarks.native_terms import held, made_up, measured, native_terms
 from designer.checks import Verifier
 from envs import catalog
 from envs.episode import flat
@@ -34,7 +34,8 @@ def test_a_kept_latent_program_is_sound(task: str, kind: str) -> None:
 def test_no_kept_program_holds_a_term_of_the_native_reward(task: str, kind: str) -> None:
     if "cheetah" in task or "reacher" in task:
         pytest.importorskip("mujoco")
-    assert terms_held(verifier(task), RewardProgram(programs()[task][kind]["source"], "latent")) == {}
+    factors, terms = measured(verifier(task), RewardProgram(programs()[task][kind]["source"], "latent"))
+    assert held(factors, terms) == {} and made_up(factors, terms) == set()
 
 
 @pytest.mark.parametrize("task", sorted(programs()))
@@ -56,4 +57,12 @@ def test_a_term_is_found_in_a_program() -> None:
         '    return {"far": 3.0 * np.sqrt((gap * gap).sum(axis=-1)), "push": action[:, 0]}\n'
     )
     pytest.importorskip("mujoco")
-    assert terms_held(verifier("reacher-episodic"), RewardProgram(source, "latent")) == {"far": "distance"}
+    assert held(*measured(verifier("reacher-episodic"), RewardProgram(source, "latent"))) == {"far": "distance"}
+
+
+def test_a_term_is_found_in_what_factors_make_up_together() -> None:
+    rng = np.random.default_rng(0)
+    parts = {name: rng.normal(size=500) for name in ("a", "b", "c")}
+    terms = {"sum": parts["a"] - 2.0 * parts["b"] + 5.0, "other": rng.normal(size=500), "none": np.zeros(500)}
+    assert held(parts, terms) == {} and made_up(parts, terms) == {"sum"}
+    assert made_up({"a": parts["a"], "c": parts["c"]}, terms) == set()
