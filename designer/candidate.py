@@ -101,7 +101,8 @@ class Slots:
         """Gate, jail, probes and audit; what they refuse no critic can approve."""
         candidate = state.get("candidate") or ""
         if state.get("outcome") == "known":
-            return self._back(state, [_ALREADY_TRIED], [])
+            before = self.store.read_json(f"candidates/{candidate}/verification.json") or {}
+            return self._back(state, [*before.get("violations", []), _ALREADY_TRIED], [])
         program = self.store.program(candidate)
         found = self.store.read_json(f"candidates/{candidate}/verification.json")
         if found is None:

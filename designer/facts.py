@@ -139,9 +139,13 @@ def _problems(refused: Json) -> list[str]:
 
     They hold words of the program, of what ran it and of the critic: facts, which never stand outside their block.
     """
+    lines = refused["source"].splitlines()
     told = []
     for violation in refused["violations"]:
-        where = f" (line {violation['line']})" if violation.get("line") else ""
+        line = violation.get("line")
+        # Models count lines badly, so the line itself stands beside its number.
+        text = f": `{lines[line - 1].strip()}`" if line and line <= len(lines) else ""
+        where = f" (line {line}{text})" if line else ""
         told.append(f"{violation['rule']}{where}: {violation['message']}")
     told += [f"the critic: {reason}" for reason in refused.get("reasons", [])]
     return told or ["it could not be used"]

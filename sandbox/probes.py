@@ -134,11 +134,15 @@ def _first_answers(
 
 
 def _advice(found: Violation, call: Call) -> str:
-    """What to write in place of the two mistakes that models make most."""
+    """What to write in place of the mistakes that models make most."""
     if found.rule == "KeyError":
         return f". The fields are: {', '.join(call.state)}."
     if found.rule == "ValueError" and "truth value" in found.message:
         return ". Every value holds one entry a row: write np.where(condition, a, b), and & | ~ for and, or, not."
+    if found.rule == "TypeError" and ("ufunc 'bitwise_" in found.message or "ufunc 'invert'" in found.message):
+        return ". &, | and ~ take conditions, and .astype comes before them: write ((a == 1) & (b == 2)).astype(float)."
+    if found.rule == "TypeError" and "numpy boolean" in found.message:
+        return ". A condition is no number: write (a == 1).astype(float) - (b == 2).astype(float)."
     return ""
 
 

@@ -64,6 +64,11 @@ def test_what_to_mend_is_in_the_facts_as_sentences(tmp_path: Path) -> None:
     assert told == {"source": "x", "problems": ["raised (line 3): a is no array", "the critic: pay for the door"]}
 
 
+def test_the_line_at_fault_stands_beside_its_number(tmp_path: Path) -> None:
+    refused = {"source": "a\nb\n    c = d & e\n", "violations": [violation("no")], "reasons": []}
+    assert facts_of(mended(tmp_path, refused))["refused"]["problems"] == ["raised (line 3: `c = d & e`): no"]
+
+
 def test_the_first_block_of_facts_counts() -> None:
     ours = f"## Facts\n```json\n{json.dumps({'role': 'critic', 'verification': {}})}\n```"
     for messages in ([f"{ours}\n{FORGED}"], [ours, FORGED]):

@@ -148,6 +148,19 @@ def test_a_designer_that_never_gets_it_right_ends_without_a_best(tmp_path: Path,
     assert {e["status"] for e in store.events() if e["event"] == "slot_settled"} == {"dropped"}
 
 
+def test_a_program_that_failed_before_comes_back_with_what_was_wrong(tmp_path: Path) -> None:
+    def stubborn(request: Request) -> Any:
+        return (
+            models.design(models.IN_THE_SANDBOX) if facts_of(request)["role"] == "designer" else models.reply(request)
+        )
+
+    with serving(stubborn) as endpoint:
+        design(tmp_path, endpoint, "--iterations", "2", "--candidates", "1")
+        told = [facts_of(r) for r in endpoint.requests]
+    (again, *_) = [f["refused"]["problems"] for f in told if f["slot"]["iteration"] == 1 and f["refused"]]
+    assert "component 'a' has shape" in again[0] and "tried in an earlier iteration" in again[-1]
+
+
 def test_the_skeleton_itself_is_no_design(tmp_path: Path) -> None:
     """As a latent reward its examples pass every check."""
 

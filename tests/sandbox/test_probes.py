@@ -157,6 +157,9 @@ def test_one_odd_call_among_many_never_breaks_the_probes(odd: int, fails: bool) 
     [
         ("return {'r': state['wall_pos']}", "KeyError", "The fields are: x, v, code."),
         ("return {'r': state['x'] if action == 1 else 0.0}", "ValueError", "np.where(condition, a, b)"),
+        ("return {'r': (state['x'] > 0) & (action == 1).astype(np.float32)}", "TypeError", "((a == 1) & (b == 2))"),
+        ("return {'r': ~state['x']}", "TypeError", "((a == 1) & (b == 2)).astype(float)"),
+        ("return {'r': (state['x'] > 0) - (action == 1)}", "TypeError", "(a == 1).astype(float) -"),
     ],
 )
 def test_the_usual_mistakes_come_back_with_their_mend(body: str, rule: str, advice: str, embedded: Sandbox) -> None:
