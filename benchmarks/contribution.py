@@ -71,7 +71,10 @@ def credits(
 
 
 def measured(seeds: Sequence[int], env_steps: int, episodes: int) -> dict[str, Any]:
-    """For each decoder and frozen agent, by seed: mean credit of that agent, and of its team-mates."""
+    """For each decoder and frozen agent, by seed: mean credit of that agent, frozen and free, and of its team-mates.
+
+    Every seed has a policy and a decoder of its own.
+    """
     import torch
 
     from designer.jailed import JailedReward
@@ -92,24 +95,25 @@ def measured(seeds: Sequence[int], env_steps: int, episodes: int) -> dict[str, A
     with JailedReward(EmbeddedSandbox(), program) as jailed:
         arms = {"hand-ridge": (jailed, Credit()), "raw-rrdu": (RawInputs(task.action), Credit(method="rrdu"))}
         for name, (reward, credit) in arms.items():
-            learners = [Learner(arm=name, seed=seed, reward=reward, credit=credit) for seed in seeds]
+            learners = [Learner(arm=f"{name} {seed}", seed=seed, reward=reward, credit=credit) for seed in seeds]
             population = Population(task, learners, env_steps=env_steps, device="cpu")
             for group in groups(learners):
                 group.reward.restart()
             while not population.done:
                 population.advance()
-            decoder = population.frozen(name)
-            assert decoder is not None, "no episode ended"
             policies = [one.weights for one in population.finished()]
+            decoders = [population.frozen(learner.arm) for learner in learners]
             population.close()
-            frozen = FrozenReward(reward, decoder.weights)
-            for agent in range(task.agents):
-                own, mates = [], []
-                for seed, weights in zip(seeds, policies, strict=True):
-                    paid = credits(task, weights, seed, frozen, episodes, agent)
-                    own.append(float(paid[:, agent].mean()))
-                    mates.append(float(np.delete(paid, agent, 1).mean()))
-                found[f"{name}, agent {agent} frozen"] = {"own": own, "mates": mates}
+            for seed, policy, decoder in zip(seeds, policies, decoders, strict=True):
+                assert decoder is not None, "no episode ended"
+                frozen = FrozenReward(reward, decoder.weights)
+                free = credits(task, policy, seed, frozen, episodes, None).mean(0)
+                for agent in range(task.agents):
+                    paid = credits(task, policy, seed, frozen, episodes, agent).mean(0)
+                    told = found.setdefault(f"{name}, agent {agent} frozen", {"own": [], "free": [], "mates": []})
+                    told["own"].append(float(paid[agent]))
+                    told["free"].append(float(free[agent]))
+                    told["mates"].append(float(np.delete(paid, agent).mean()))
     return found
 
 
@@ -119,8 +123,8 @@ def table(found: Mapping[str, Any], env_steps: int, episodes: int) -> str:
         f"{machine()}, commit {commit()}. `python -m benchmarks.contribution --write`; {env_steps:,} steps of agents, "
         f"{episodes} episodes a seed.",
         "",
-        "| decoder | its credit | its team-mates' | difference [95 % interval over seeds] |",
-        "|---|---|---|---|",
+        "| decoder | its credit, free | frozen | its team-mates' then | frozen less mates [95 % interval over seeds] |",
+        "|---|---|---|---|---|",
     ]
     rng = np.random.default_rng(0)
     for name, told in found.items():
@@ -128,7 +132,7 @@ def table(found: Mapping[str, Any], env_steps: int, episodes: int) -> str:
         drawn = (own - mates)[rng.integers(0, len(own), (10_000, len(own)))].mean(1)
         low, high = np.quantile(drawn, [0.025, 0.975])
         gap = f"{(own - mates).mean():.3g} [{low:.3g}, {high:.3g}]"
-        lines.append(f"| {name} | {own.mean():.3g} | {mates.mean():.3g} | {gap} |")
+        lines.append(f"| {name} | {np.mean(told['free']):.3g} | {own.mean():.3g} | {mates.mean():.3g} | {gap} |")
     return "\n".join(lines)
 
 

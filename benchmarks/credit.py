@@ -110,7 +110,7 @@ def train_arm(task_id: str, arm: str, seeds: Sequence[int]) -> dict[str, Any]:
 
 
 def measured(tasks: Sequence[str], arms: Sequence[str], *, training: bool = True) -> dict[str, dict[str, Any]]:
-    """Every arm that has a result, after training those that lack one, or whose program is another one by now.
+    """Every arm that has a result, after training those that lack one, or whose program or seeds are others by now.
 
     Latent arms without a program are left out, and without ``training`` all that would have to be trained.
     """
@@ -123,16 +123,22 @@ def measured(tasks: Sequence[str], arms: Sequence[str], *, training: bool = True
                 continue
             path = RESULTS / "credit" / task / f"{arm}.json"
             result = _read(path)
-            if result is None or result["program"] != program:
+            if result is None or not _holds(result, program):
                 if not training:
                     continue
                 print(f"{task} {arm} ...", file=sys.stderr, flush=True)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 result = twin(task, arm, program) or train_arm(task, arm, SEEDS)
-                path.write_text(json.dumps(result) + "\n", encoding="utf-8")
+                whole = path.with_suffix(".part")  # an interrupted write leaves no half a result
+                whole.write_text(json.dumps(result) + "\n", encoding="utf-8")
+                whole.replace(path)
             found.setdefault(task, {})[arm] = result
             print(f"{task} {arm}: {np.mean(result['fitness']):.3g} in {result['seconds']:.0f} s", file=sys.stderr)
     return found
+
+
+def _holds(result: Mapping[str, Any], program: str | None) -> bool:
+    return result["program"] == program and result["seeds"] == list(SEEDS)
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -143,7 +149,7 @@ def twin(task: str, arm: str, program: str | None) -> dict[str, Any] | None:
     """The result of the very same program under another name, which training it again would give once more."""
     decoder = arm.rpartition("-")[2]
     others = [RESULTS / "credit" / task / f"{kind}-{decoder}.json" for kind in LATENTS if program is not None]
-    return next((told for told in map(_read, others) if told and told["program"] == program), None)
+    return next((told for told in map(_read, others) if told and _holds(told, program)), None)
 
 
 def gain(found: Mapping[str, Mapping[str, Any]], arm: str, control: str) -> tuple[float, float, float] | None:

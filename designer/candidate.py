@@ -68,7 +68,7 @@ class Slots:
     def write(self, state: SlotState) -> SlotState:
         """The designer writes a program, or mends the one that came back."""
         slot = self._slot(state)
-        form = self.settings.form_of(slot["candidate"])
+        form = self.settings.form_of(slot["iteration"], slot["candidate"])
         facts = designer_facts(
             self.task,
             self.store,

@@ -116,10 +116,10 @@ class DesignSettings:
         chosen = {"critic": self.critic_model, "analyzer": self.analyzer_model}.get(role)
         return chosen or self.model
 
-    def form_of(self, slot: int) -> Form:
-        """What is written in a slot of an iteration; ``auto`` takes turns."""
+    def form_of(self, iteration: int, slot: int) -> Form:
+        """What is written in a slot; ``auto`` takes turns from slot to slot, and begins with the other next time."""
         if self.form == "auto":
-            return "latent" if slot % 2 else "reward"
+            return "latent" if (iteration + slot) % 2 else "reward"
         return self.form
 
     def merging_slot(self, iteration: int) -> int | None:
@@ -127,7 +127,7 @@ class DesignSettings:
 
         After LaRe (Qu et al. 2025): independent candidates, of which the model itself makes one.
         """
-        latent = [slot for slot in range(self.candidates) if self.form_of(slot) == "latent"]
+        latent = [slot for slot in range(self.candidates) if self.form_of(iteration, slot) == "latent"]
         return latent[-1] if iteration == 0 and len(latent) > 2 else None
 
     def selection_seeds(self) -> tuple[int, ...]:

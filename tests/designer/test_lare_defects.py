@@ -13,8 +13,12 @@ import numpy as np
 import pytest
 import torch
 
+from designer.agents import Agents
 from designer.arms import Arm
-from designer.facts import task_facts
+from designer.asking import Models
+from designer.budget import Budget
+from designer.facts import designer_facts, task_facts
+from designer.settings import DesignSettings
 from designer.store import RunStore
 from envs import catalog
 from envs.episode import Transitions
@@ -24,6 +28,8 @@ from sandbox.embedded import EmbeddedSandbox
 from sandbox.errors import CandidateError
 from sandbox.program import RewardProgram
 from sandbox.service import Call
+from tests.designer import models
+from tests.designer.endpoint import serving
 from training.credit.decoder import Sampled, draw_steps, losses
 from training.credit.pool import CreditPool
 from training.credit.settings import Credit
@@ -33,6 +39,7 @@ from training.reward import RewardAnswer
 
 NAMES = ("angle", "push")
 ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("designer", "envs", "prompts", "sandbox", "training")
 
 
 class Counted:
@@ -60,14 +67,37 @@ def small(method: Any = "rrdu", seeds: tuple[int, ...] = (0,)) -> tuple[Populati
 
 def test_1_the_trainer_parses_and_runs() -> None:
     """Its PPO entry was a syntax error."""
-    for path in sorted(ROOT.glob("*/*.py")):
+    for path in sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
         compile(path.read_text(encoding="utf-8"), str(path), "exec", dont_inherit=True)
     population, _ = small()
     population.advance()
     assert population.env_steps > 0
 
 
-def test_2_and_10_what_a_run_asks_of_its_decoder_is_what_it_gets() -> None:
+def test_2_the_request_is_one_that_the_official_client_takes_and_its_answer_is_read(tmp_path: Path) -> None:
+    """It gave a string for ``response_format`` and read an object of the client's as text: every call raised."""
+    reply = models.design("def compute_latent(state, action, next_state):\n    return {}")
+    with serving(lambda request: reply) as endpoint:
+        settings = DesignSettings(task="cartpole-episodic", form="latent", model="m", api_base=endpoint.url)
+        store = RunStore.create(tmp_path / "run", settings.to_json())
+        agents = Agents(Models(settings, store, Budget(settings.caps, store)), store)
+        slot = {"iteration": 0, "candidate": 0, "round": 0}
+        facts = designer_facts(
+            catalog.load(settings.task),
+            store,
+            {**slot, "seed": 0},
+            form="latent",
+            merging=False,
+            refused=None,
+            comments=[],
+        )
+        design = agents.design(facts, 1, slot)
+        (request,) = endpoint.requests
+    assert isinstance(request["response_format"], dict) and request["response_format"]["type"] == "json_schema"
+    assert "compute_latent" in design.code
+
+
+def test_10_what_a_run_asks_of_its_decoder_is_what_it_gets() -> None:
     """Its PPO never switched the unbiased loss on; ours is chosen in one place, and changes what is learned."""
     program = RewardProgram("def compute_latent(state, action, next_state):\n    return {}\n", "latent")
     for method in ("ridge", "rd", "rrd", "rrdu"):
@@ -111,7 +141,10 @@ def test_4_the_model_is_told_what_an_action_is() -> None:
 
 @pytest.mark.parametrize("name", ["halfcheetah", "walker2d", "hopper", "reacher", "humanoidstandup"])
 def test_5_and_6_every_number_of_the_physics_is_described(name: str) -> None:
-    """It described HalfCheetah with wrong labels, and 45 of 376 numbers of another robot."""
+    """It described HalfCheetah with wrong labels, and 45 of 376 numbers of another robot.
+
+    That each label names the right number is held in ``tests/envs/test_extractors.py``.
+    """
     pytest.importorskip("mujoco")
     task = catalog.load(name)
     env: Any = make_env(task)

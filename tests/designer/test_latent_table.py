@@ -24,11 +24,18 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def keep(results: Path, arm: str, program: str | None) -> None:
+def keep(results: Path, arm: str, program: str | None, seeds: tuple[int, ...] = credit.SEEDS) -> None:
     path = results / "credit" / TASK / f"{arm}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     told = {"commit": "0123456789ab", "program": program, "seconds": 1.0, "fitness": SEEDS, "area": SEEDS}
+    told["seeds"] = list(seeds)
     path.write_text(json.dumps(told))
+
+
+def test_a_result_of_other_seeds_is_not_told(results: Path) -> None:
+    keep(results, "raw-ridge", None)
+    keep(results, "raw-rd", None, seeds=(0, 1))
+    assert set(measured([TASK], ["raw-ridge", "raw-rd"], training=False)[TASK]) == {"raw-ridge"}
 
 
 def test_a_result_of_another_program_is_not_told(results: Path) -> None:

@@ -69,3 +69,11 @@ def test_the_command_ends_before_it_keeps_such_an_address(
     assert run(["design", "doorkey-5x5", "--model", "m", "--api-base", base, "--run-dir", str(root)]) == USER
     said = capsys.readouterr()
     assert "--api-base" in said.err and "canary" not in said.out + said.err and not root.exists()
+
+
+def test_auto_writes_both_forms_with_one_candidate_too() -> None:
+    alone = DesignSettings(task="t", form="auto", candidates=1)
+    assert [alone.form_of(iteration, 0) for iteration in range(4)] == ["reward", "latent", "reward", "latent"]
+    five = DesignSettings(task="t", form="auto", candidates=5)
+    forms = [five.form_of(iteration, slot) for iteration in range(2) for slot in range(5)]
+    assert forms.count("reward") == forms.count("latent") == 5
