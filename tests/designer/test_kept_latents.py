@@ -7,13 +7,14 @@ import pytest
 
 from benchmarks.credit import programs
 from benchmarks.native_terms import held, native_terms, terms_held
-from designer.checks import Verifier
+from designer.checks import LATENT_EPISODES, Verifier
 from envs import catalog
 from envs.episode import flat
 from sandbox.embedded import EmbeddedSandbox
 from sandbox.program import RewardProgram
 
 KEPT = [(task, kind) for task, kinds in programs().items() for kind in kinds]
+TEAM = "simple-spread-episodic"
 
 
 def verifier(task: str) -> Verifier:
@@ -35,6 +36,12 @@ def test_no_kept_program_holds_a_term_of_the_native_reward(task: str, kind: str)
     if "cheetah" in task or "reacher" in task:
         pytest.importorskip("mujoco")
     assert terms_held(verifier(task), RewardProgram(programs()[task][kind]["source"], "latent")) == {}
+
+
+def test_what_a_team_does_tells_its_outcome() -> None:
+    """From one agent alone the same factors would tell half of it, and the designer be told to add another one."""
+    found = verifier(TEAM).verify(RewardProgram(programs()[TEAM]["hand"]["source"], "latent")).measured["outcome"]
+    assert found["episodes"] == LATENT_EPISODES and found["explained"] > 0.8
 
 
 @pytest.mark.parametrize("task", sorted(programs()))
