@@ -54,20 +54,6 @@ class Transitions:
     """``(T, R)`` bool."""
 
 
-def transitions(episode: Episode) -> Transitions:
-    """One episode as ``Transitions`` of a single row, ``(L, 1, ...)``."""
-    last = np.zeros((len(episode), 1), dtype=bool)
-    terminated, truncated = last.copy(), last.copy()
-    terminated[-1], truncated[-1] = episode.terminated, episode.truncated
-    return Transitions(
-        state={k: v[:, None] for k, v in episode.state.items()},
-        action=episode.action[:, None],
-        next_state={k: v[:, None] for k, v in episode.next_state.items()},
-        terminated=terminated,
-        truncated=truncated,
-    )
-
-
 def side_by_side(episodes: Sequence[Episode]) -> Transitions:
     """A row for each episode, ``(T, R, ...)``, so that memory runs as in training.
 
