@@ -5,8 +5,8 @@
 
 Every arm trains the same learners for as many steps and asks for the same numbers of a step: ``explicit`` is paid their
 sum, the others what a decoder makes of them; to fit the frozen one at the end is part of it. ``recomputed`` is RRDu as
-LaRe's released code has it: states are remembered, every update computes the factors of its steps anew, on the host, and
-nothing is frozen.
+LaRe's released code has it: states are remembered, every update computes the factors of its steps anew, on the host,
+and nothing is frozen.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from designer.store import Json
 from envs import record, scripted
 from envs.episode import Episode, Transitions
 from envs.task import TaskSpec
+from envs.team_record import random_team_episodes
 from sandbox import gate, probes
 from sandbox.errors import CandidateError, Violation
 from sandbox.program import RewardProgram
@@ -101,15 +102,20 @@ class Verifier:
             return self._recorded
 
     def outcomes(self) -> list[Episode]:
-        """Whole episodes of random and scripted play, which end in unlike ways where the task allows it."""
+        """Whole episodes of random and scripted play, which end in unlike ways where the task allows it.
+
+        Of a team, which nobody wrote a script for, every agent's: ``task.agents`` consecutive ones are one of the team.
+        """
         played, _ = self.recorded()
         with self._lock:
             if self._outcomes is None:
                 known = [*played.solutions.values(), *played.exploits.values()] if played else []
                 scripted_ones = [episode for episodes in known for episode in episodes]
                 every = max(1, len(scripted_ones) // LATENT_EPISODES)
-                count = max(LEAST, min(LATENT_EPISODES, LATENT_STEPS // self.task.episode_steps))
-                random_ones = record.random_episodes(self.task, count, self._seed)
+                steps = self.task.episode_steps * self.task.agents
+                count = max(LEAST, min(LATENT_EPISODES, LATENT_STEPS // steps))
+                play = random_team_episodes if self.task.agents > 1 else record.random_episodes
+                random_ones = play(self.task, count, self._seed)
                 self._outcomes = [*random_ones, *scripted_ones[::every][:LATENT_EPISODES]]
             return self._outcomes
 
@@ -128,7 +134,8 @@ class Verifier:
                     return self._verdict(program, probed.violations, probed)
                 if program.form == "latent":
                     reward.restart()
-                    return self._verdict(program, (), probed, outcome=relevance(self.outcomes(), reward))
+                    told = relevance(self.outcomes(), reward, agents=self.task.agents)
+                    return self._verdict(program, (), probed, outcome=told)
                 reward.restart()
                 audited = audit(played, reward, gamma=self.task.ppo.gamma, task_weight=self.task.task_weight)
         except CandidateError as error:

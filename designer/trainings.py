@@ -216,17 +216,25 @@ def _attribution(result: TrainingResult) -> Json:
 
 
 def _disagreement(episodes: Sequence[Episode], decoded: Sequence[Array]) -> list[Json]:
-    """For each recorded episode its outcome, what the frozen decoder makes of it, and where it pays most and least."""
+    """For each recorded episode its outcome, what the frozen decoder makes of it, and where it pays most and least.
+
+    ``decoded``: each ``(L, agents)``. A team's agents are paid its reward in equal shares, so its outcome is what they
+    are paid together, and so is what is decoded. A step is told as its number and pay, in a team also whose it is.
+    """
     told = []
     for i, (episode, rewards) in enumerate(zip(episodes, decoded, strict=True)):
-        order = np.argsort(rewards, kind="stable")
+        agents = rewards.shape[1]
+        order = np.argsort(rewards, axis=None, kind="stable")
+        ranked = [[int(place) // agents, float(rewards.flat[place]), int(place) % agents] for place in order]
+        if agents == 1:
+            ranked = [step[:2] for step in ranked]
         told.append(
             {
                 "episode": f"e{i}",
-                "outcome": float(episode.reward.sum()),
+                "outcome": float(episode.reward.sum()) * agents,
                 "decoded": float(rewards.sum()),
-                "highest": [[int(t), float(rewards[t])] for t in order[::-1][:EXTREMES]],
-                "lowest": [[int(t), float(rewards[t])] for t in order[:EXTREMES]],
+                "highest": ranked[::-1][:EXTREMES],
+                "lowest": ranked[:EXTREMES],
             }
         )
     return told

@@ -261,11 +261,15 @@ def decoded_lines(decoded: list[Json] | None) -> list[str]:
     """What a frozen decoder pays in the recorded episodes, beside their outcomes."""
     told = []
     for one in decoded or []:
-        most = ", ".join(f"{value:.3g} at step {step}" for step, value in one["highest"])
-        least = ", ".join(f"{value:.3g} at step {step}" for step, value in one["lowest"])
+        most, least = (", ".join(map(_paid_step, one[part])) for part in ("highest", "lowest"))
         sums = f"outcome {one['outcome']:.3g}, decoded {one['decoded']:.3g}"
         told.append(f"  {one['episode']}: {sums}; most {most}; least {least}")
     return ["outcome and what the decoder makes of it, by recorded episode", *told] if told else []
+
+
+def _paid_step(told: list[float]) -> str:
+    step, value, *agent = told
+    return f"{value:.3g} at step {step}" + "".join(f" of agent {number}" for number in agent)
 
 
 def diff_view(store: RunStore, first: str, second: str) -> RenderableType:

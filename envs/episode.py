@@ -54,17 +54,23 @@ class Transitions:
     """``(T, R)`` bool."""
 
 
-def transitions(episode: Episode) -> Transitions:
-    """One episode as ``Transitions`` of a single row, ``(L, 1, ...)``."""
-    last = np.zeros((len(episode), 1), dtype=bool)
-    terminated, truncated = last.copy(), last.copy()
-    terminated[-1], truncated[-1] = episode.terminated, episode.truncated
+def side_by_side(episodes: Sequence[Episode]) -> Transitions:
+    """A row for each episode, ``(T, R, ...)``, so that memory runs as in training.
+
+    ``T`` is the longest one's length; a shorter one repeats its last step.
+    """
+    steps = [np.minimum(np.arange(max(map(len, episodes))), len(episode) - 1) for episode in episodes]
+    last = np.stack([at == len(episode) - 1 for at, episode in zip(steps, episodes, strict=True)], 1)
+
+    def rows(parts: Sequence[Array]) -> Array:
+        return np.stack([part[at] for part, at in zip(parts, steps, strict=True)], 1)
+
     return Transitions(
-        state={k: v[:, None] for k, v in episode.state.items()},
-        action=episode.action[:, None],
-        next_state={k: v[:, None] for k, v in episode.next_state.items()},
-        terminated=terminated,
-        truncated=truncated,
+        state={name: rows([e.state[name] for e in episodes]) for name in episodes[0].state},
+        action=rows([e.action for e in episodes]),
+        next_state={name: rows([e.next_state[name] for e in episodes]) for name in episodes[0].state},
+        terminated=last & np.array([e.terminated for e in episodes]),
+        truncated=last & np.array([e.truncated for e in episodes]),
     )
 
 

@@ -47,8 +47,13 @@ class Evaluation:
     episodes: int
     steps: int
     """Environment steps taken, those that recorded the examples among them."""
-    examples: tuple[Episode, ...]
-    """Up to two failed and two successful episodes, failed first."""
+    teams: tuple[tuple[Episode, ...], ...]
+    """Up to two failed and two successful episodes, failed first: of each what every agent saw, one but for a team."""
+
+    @property
+    def examples(self) -> tuple[Episode, ...]:
+        """Of each of these episodes what the first agent saw."""
+        return tuple(team[0] for team in self.teams)
 
 
 def evaluate(
@@ -63,8 +68,8 @@ def evaluate(
     """Let each policy act, with sampled actions, in ``episodes`` held-out episodes of its seed.
 
     Every environment plays exactly one episode, so short episodes are not over-represented. A team's episode takes a
-    slot for each agent, which are paid alike; its example is what the first agent saw. The answer for a policy
-    depends on the task, its weights and its seed alone. ``on_step`` is told of every step.
+    slot for each agent, which are paid alike. The answer for a policy depends on the task, its weights and its seed
+    alone. ``on_step`` is told of every step.
     """
     slots = episodes * task.agents
     every = np.arange(len(weights) * slots)
@@ -74,7 +79,8 @@ def evaluate(
     steps = outcome.length.sum(1) + replay.length.sum(1)
     out = []
     for row in range(len(weights)):
-        own = [recorded[slot] for slot in chosen[:: task.agents] if slot // slots == row]
+        firsts = [slot for slot in chosen[:: task.agents] if slot // slots == row]
+        own = [tuple(recorded[slot + agent] for agent in range(task.agents)) for slot in firsts]
         out.append(
             Evaluation(
                 fitness=_fitness(task, outcome, row),
@@ -83,7 +89,7 @@ def evaluate(
                 mean_length=float(outcome.length[row].mean()),
                 episodes=episodes,
                 steps=int(steps[row]),
-                examples=tuple(sorted(own, key=lambda episode: episode.success)),
+                teams=tuple(sorted(own, key=lambda team: team[0].success)),
             )
         )
     return out

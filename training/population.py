@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envs.episode import Array, Episode, transitions
+from envs.episode import Array, Episode, side_by_side
 from envs.make_vector import make_vector, simulated
 from envs.task import TaskSpec
 from training.credit.frozen import FrozenReward
@@ -75,9 +75,8 @@ def train(
     # Raw inputs are a control, which nobody takes home: to freeze its decoder would only cost memory.
     programs = [one for one in population.learners if one.credit and not isinstance(one.reward, RawInputs)]
     decoders = {arm: population.frozen(arm) for arm in dict.fromkeys(one.arm for one in programs)}
-    # Of the learners of an arm the first one's episodes stand for all; a team's are of several agents at once.
-    first = {learner.arm: i for i, learner in reversed(list(enumerate(learners)))}
-    shown = set() if task.agents > 1 else set(first.values())
+    # Of the learners of an arm the first one's episodes stand for all.
+    shown = set({learner.arm: i for i, learner in reversed(list(enumerate(learners)))}.values())
     finished = population.finished()
     evaluations = evaluate(
         task,
@@ -113,7 +112,7 @@ def train(
             decoder=None if decoder is None else decoder.weights,
             attribution=None if decoder is None else decoder.attribution,
             importance_course=population.importance_course(learner.arm),
-            decoded=_decoded(learner, decoder.weights, found.examples) if decoder is not None and i in shown else None,
+            decoded=_decoded(learner, decoder.weights, found.teams) if decoder is not None and i in shown else None,
             failure=one.failure,
         )
         for i, (learner, one, found) in enumerate(zip(learners, finished, evaluations, strict=True))
@@ -121,15 +120,20 @@ def train(
     ]
 
 
-def _decoded(learner: Learner, weights: Mapping[str, Array], episodes: Sequence[Episode]) -> tuple[Array, ...] | None:
-    """What a frozen decoder pays in each step of these episodes; None where the program fails on them."""
+def _decoded(
+    learner: Learner, weights: Mapping[str, Array], teams: Sequence[Sequence[Episode]]
+) -> tuple[Array, ...] | None:
+    """What a frozen decoder pays every agent in each step of these episodes, each ``(L, agents)``.
+
+    None where the program fails on them.
+    """
     if learner.reward is None:
         return None
     frozen, paid = FrozenReward(learner.reward, weights), []
-    for episode in episodes:
+    for team in teams:
         frozen.restart()
         try:
-            paid.append(frozen(transitions(episode)).components["decoded"][:, 0])
+            paid.append(frozen(side_by_side(team)).components["decoded"])
         except RewardFailure:
             return None
     return tuple(paid)

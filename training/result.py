@@ -66,7 +66,8 @@ class TrainingResult:
     weights: Mapping[str, Array]
     """Policy parameters by name, float32, for safetensors."""
     episodes: tuple[Episode, ...]
-    """A few held-out episodes of the final policy, failed and successful where both exist."""
+    """A few held-out episodes of the final policy, failed and successful where both exist: of a team its first agent's.
+    """
     decoder: Mapping[str, Array] | None = None
     """For an arm whose outcomes are decoded, one decoder fitted to the episodes of all its seeds, and frozen."""
     attribution: Attribution | None = None
@@ -74,10 +75,7 @@ class TrainingResult:
     importance_course: tuple[tuple[int, Mapping[str, float]], ...] = ()
     """The same arm's first decoder in training: environment steps of a learner, and each factor's importance then."""
     decoded: tuple[Array, ...] | None = None
-    """What the frozen decoder pays in ``episodes``, each ``(L,)``, for the first learner of an arm.
-
-    None for teams, of which one agent is recorded.
-    """
+    """What the frozen decoder pays in ``episodes``, each ``(L, agents)``, for the first learner of an arm."""
     failure: str | None = None
     """Why the arm ended early; its fitness is then what the policy had reached, and it is never selected."""
 

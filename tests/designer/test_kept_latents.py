@@ -7,13 +7,14 @@ import pytest
 
 from benchmarks.credit import programs
 from benchmarks.native_terms import held, made_up, measured, native_terms
-from designer.checks import Verifier
+from designer.checks import LATENT_EPISODES, Verifier
 from envs import catalog
 from envs.episode import flat
 from sandbox.embedded import EmbeddedSandbox
 from sandbox.program import RewardProgram
 
 KEPT = [(task, kind) for task, kinds in programs().items() for kind in kinds]
+TEAM = "simple-spread-episodic"
 
 
 def verifier(task: str) -> Verifier:
@@ -36,6 +37,12 @@ def test_no_kept_program_holds_a_term_of_the_native_reward(task: str, kind: str)
         pytest.importorskip("mujoco")
     factors, terms = measured(verifier(task), RewardProgram(programs()[task][kind]["source"], "latent"))
     assert held(factors, terms) == {} and made_up(factors, terms) == set()
+
+
+def test_what_a_team_does_tells_its_outcome() -> None:
+    """From one agent alone the same factors would tell half of it, and the designer be told to add another one."""
+    found = verifier(TEAM).verify(RewardProgram(programs()[TEAM]["hand"]["source"], "latent")).measured["outcome"]
+    assert found["episodes"] == LATENT_EPISODES and found["explained"] > 0.8
 
 
 @pytest.mark.parametrize("task", sorted(programs()))

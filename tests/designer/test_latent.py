@@ -20,7 +20,9 @@ from designer.run import Run
 from designer.scorecard import delivered
 from designer.settings import DesignSettings
 from designer.store import RunStore
+from designer.trainings import _disagreement
 from envs import catalog
+from envs.episode import Episode
 from envs.make import make_env
 from training.credit.decoder import load_decoder
 
@@ -92,6 +94,47 @@ def test_the_analyzer_sees_where_the_decoder_and_the_outcome_part(latent_run: Ru
         training = told["training"]
         assert {"importance", "ablation", "explained", "importance_course"} <= set(training)
         assert [d["episode"] for d in training["decoded"]] == [e["id"] for e in training["episodes"]]
+
+
+def paid_episode(rewards: list[float]) -> Episode:
+    nothing = {"x": np.zeros(len(rewards), np.float32)}
+    return Episode(
+        state=nothing, action=np.zeros(len(rewards), np.int64), next_state=nothing,
+        reward=np.array(rewards, np.float32), terminated=False, truncated=True, success=False,
+    )  # fmt: skip
+
+
+def test_a_teams_outcome_and_what_is_decoded_are_of_all_its_agents() -> None:
+    episode = paid_episode([0.0, 0.0, -2.0])
+    alone = np.array([[0.5], [-1.0], [2.0]], np.float32)
+    assert _disagreement([episode], [alone])[0] == {
+        "episode": "e0",
+        "outcome": -2.0,
+        "decoded": 1.5,
+        "highest": [[2, 2.0], [0, 0.5], [1, -1.0]],
+        "lowest": [[1, -1.0], [0, 0.5], [2, 2.0]],
+    }
+    team = np.array([[0.5, 0.25], [-1.0, 4.0], [2.0, -3.0]], np.float32)
+    assert _disagreement([episode], [team])[0] == {
+        "episode": "e0",
+        "outcome": -4.0,
+        "decoded": 2.75,
+        "highest": [[1, 4.0, 1], [2, 2.0, 0], [0, 0.5, 0]],
+        "lowest": [[2, -3.0, 1], [1, -1.0, 0], [0, 0.25, 1]],
+    }
+
+
+def test_what_a_teams_agents_are_paid_is_shown(
+    latent_run: RunStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = copy_of(latent_run, tmp_path / "run").store
+    best = (store.read_json("scorecard.json") or {})["best"]["id"]
+    team = np.array([[0.5, 0.25], [-1.0, 4.0]], np.float32)
+    store.write_json(f"candidates/{best}/decoded.json", _disagreement([paid_episode([0.0, 1.0])], [team]))
+    assert run(["show", str(store.root), best]) == DONE
+    assert "4 at step 1 of agent 1" in " ".join(capsys.readouterr().out.split())
+    assert run(["report", str(store.root)]) == DONE
+    assert "4 at step 1 of agent 1, 0.5 at step 0 of agent 0" in (store.root / "report.html").read_text()
 
 
 def test_fresh_seeds_on_the_frozen_decoder_stand_beside_the_others(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from envs import catalog
-from envs.episode import Array, Episode, transitions
+from envs.episode import Array, Episode, side_by_side
 from envs.record import random_episodes
 from envs.scripted import episodes
 from envs.task import TaskSpec
@@ -36,7 +36,7 @@ def reward(task: TaskSpec, module: ModuleType, episode: Episode) -> Array:
         potential=None if phi is None else phi(episode.state)[:, None],
         next_potential=None if phi is None else phi(episode.next_state)[:, None],
     )
-    row = transitions(episode)
+    row = side_by_side([episode])
     return paid(answer, row, episode.reward[:, None], gamma=task.ppo.gamma, task_weight=task.task_weight)[:, 0]
 
 

@@ -22,6 +22,7 @@ from envs.multi_agent import MultiAgentVectorEnvironment
 from envs.record import probe_samples, random_episodes, random_policy, record
 from envs.scripted.prey import DOWN, LEFT, RIGHT, UP, flee
 from envs.task import TaskSpec
+from envs.team_record import random_team_episodes
 from envs.vector import Step
 from training.evaluate import evaluate
 from training.population import train
@@ -285,6 +286,31 @@ def test_probes_and_random_episodes_play_one_agent() -> None:
     samples = probe_samples(task, seed=0)
     assert set(samples) == {"random", "reset", "episode_end"}
     assert samples["random"].state["prey_offset"].shape == (1, 8 * 25, 2)
+
+
+@pytest.mark.parametrize("task_id", ["simple-spread", "simple-spread-6", "simple-tag", "simple-spread-episodic"])
+def test_a_teams_recorded_episode_is_what_the_vector_environment_shows(task_id: str) -> None:
+    task = catalog.load(task_id)
+    recorded = random_team_episodes(task, 2, seed=6)
+    assert len(recorded) == 2 * task.agents
+    again = random_team_episodes(task, 2, seed=6)
+    assert all(np.array_equal(a.action, b.action) for a, b in zip(recorded, again, strict=True))
+    team = recorded[: task.agents]
+    assert np.ptp(np.stack([e.action for e in team]), 0).any(), "each draws its own action"
+    vector = MultiAgentVectorEnvironment(task, [3] * task.agents)  # trains from twice the seed
+    _, state = vector.reset()
+    for t in range(task.episode_steps):
+        step = vector.step(torch.from_numpy(np.stack([e.action[t] for e in team])))
+        for agent, episode in enumerate(team):
+            assert episode.reward[t] == step.reward[agent]
+            for field in task.state:
+                assert np.array_equal(episode.state[field.name][t], state[field.name][agent])
+                assert np.array_equal(episode.next_state[field.name][t], step.next_state[field.name][agent])
+        state = step.state
+    assert step.truncated.all()
+    for episode in recorded:
+        assert (len(episode), episode.truncated, episode.success) == (task.episode_steps, True, False)
+    vector.close()
 
 
 def test_the_state_of_a_team_is_read_from_the_world_alone() -> None:

@@ -95,9 +95,9 @@ def test_a_return_is_what_the_trainer_would_have_paid_step_by_step() -> None:
 
 
 def alone(episode: Episode, source: str, gamma: float, task_weight: float) -> float:
-    from envs.episode import transitions
+    from envs.episode import side_by_side
 
-    batch = transitions(episode)
+    batch = side_by_side([episode])
     values = paid(InProcess(source)(batch), batch, episode.reward[:, None], gamma=gamma, task_weight=task_weight)
     return float(values[:, 0] @ gamma ** np.arange(len(episode)))
 

@@ -1,4 +1,8 @@
-"""What factors say about outcomes, before any training: the outcomes of recorded episodes, told from their factors."""
+"""What factors say about outcomes, before any training: the outcomes of recorded episodes, told from their factors.
+
+The probe reads what a decoder is fitted to: the factors' means over all steps of an episode, of a team over those of
+all its agents.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.episode import Array, Episode, Transitions
+from envs.episode import Array, Episode, side_by_side
 from training.reward import RewardFunction
 
 RIDGE = 1.0
@@ -23,6 +27,7 @@ class Relevance:
     """How far the factors of recorded episodes tell their outcomes."""
 
     episodes: int
+    """A team's counts once."""
     correlation: Mapping[str, float | None]
     """Factor -> correlation of its mean over an episode with the outcome by length; None for one that never varies."""
     explained: float | None
@@ -32,43 +37,35 @@ class Relevance:
     """
 
 
-def relevance(episodes: Sequence[Episode], reward: RewardFunction) -> Relevance:
+def relevance(episodes: Sequence[Episode], reward: RewardFunction, *, agents: int = 1) -> Relevance:
     """Ask ``reward`` for its factors of every step, and hold their means against the outcomes.
 
-    The probe is a ridge regression, judged on each episode by the fit to all others (Allen's PRESS, 1974). Random play
-    may never meet what matters, so a low figure is a hint and no refusal. Raises what ``reward`` raises.
+    ``agents`` consecutive episodes are one of a team, an agent's each; what they are paid sums up to its outcome. The
+    probe is a ridge regression, judged on each episode by the fit to all others (Allen's PRESS, 1974). Random play may
+    never meet what matters, so a low figure is a hint and no refusal. Raises what ``reward`` raises, and ``ValueError``
+    where the episodes make no whole teams.
     """
-    lengths = np.array([len(episode) for episode in episodes])
-    means: dict[str, Array] = {}
+    if len(episodes) % agents:
+        raise ValueError(f"{len(episodes)} episodes make no whole teams of {agents} agents")
+    sums: dict[str, Array] = {}
     for start in range(0, len(episodes), AT_ONCE):
         batch = episodes[start : start + AT_ONCE]
         reward.restart()
-        for name, values in sorted(reward(_side_by_side(batch)).components.items()):
-            own = [values[: len(episode), row].mean(dtype=np.float64) for row, episode in enumerate(batch)]
-            means[name] = np.concatenate([means.get(name, np.zeros(0)), own])
-    outcome = np.array([float(episode.reward.sum()) for episode in episodes]) / lengths
-    varied = len(episodes) >= LEAST and _varies(outcome)
+        for name, values in sorted(reward(side_by_side(batch)).components.items()):
+            own = [values[: len(episode), row].sum(dtype=np.float64) for row, episode in enumerate(batch)]
+            sums[name] = np.concatenate([sums.get(name, np.zeros(0)), own])
+
+    def of_teams(values: Array) -> Array:
+        return np.asarray(values.reshape(-1, agents).sum(1))
+
+    length = of_teams(np.array([len(episode) for episode in episodes]))
+    outcome = of_teams(np.array([float(episode.reward.sum()) for episode in episodes])) / length
+    means = {name: of_teams(values) / length for name, values in sums.items()}
+    varied = len(outcome) >= LEAST and _varies(outcome)
     return Relevance(
-        episodes=len(episodes),
+        episodes=len(outcome),
         correlation={name: _correlation(values, outcome) if varied else None for name, values in means.items()},
         explained=_explained(np.stack(list(means.values()), 1), outcome) if varied else None,
-    )
-
-
-def _side_by_side(episodes: Sequence[Episode]) -> Transitions:
-    """A row for each episode, ``(T, R)``, so that memory runs as in training; a short one repeats its last step."""
-    steps = [np.minimum(np.arange(max(map(len, episodes))), len(episode) - 1) for episode in episodes]
-    last = np.stack([at == len(episode) - 1 for at, episode in zip(steps, episodes, strict=True)], 1)
-
-    def rows(parts: Sequence[Array]) -> Array:
-        return np.stack([part[at] for part, at in zip(parts, steps, strict=True)], 1)
-
-    return Transitions(
-        state={name: rows([e.state[name] for e in episodes]) for name in episodes[0].state},
-        action=rows([e.action for e in episodes]),
-        next_state={name: rows([e.next_state[name] for e in episodes]) for name in episodes[0].state},
-        terminated=last & np.array([e.terminated for e in episodes]),
-        truncated=last & np.array([e.truncated for e in episodes]),
     )
 
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from envs.catalog import load
-from envs.episode import Transitions
+from envs.episode import Transitions, side_by_side
 from training.credit.frozen import FrozenReward, layers
 from training.credit.pool import CreditPool
 from training.credit.settings import Credit
+from training.evaluate import evaluate
 from training.population import train
 from training.result import Learner
 from training.reward import RewardAnswer, RewardFailure, paid
@@ -141,4 +142,37 @@ def test_a_training_tells_what_its_decoder_makes_of_factors_and_episodes():
     assert frozen[0].decoder is None and frozen[0].curve[-1].components.keys() == {"decoded"}
     assert found[1].decoded is None
     for episode, told in zip(found[0].episodes, found[0].decoded, strict=True):
-        assert told.shape == (len(episode),)
+        assert told.shape == (len(episode), 1)
+
+
+class Away:
+    """How far an agent is from the landmarks, and whether it pushes."""
+
+    def __call__(self, transitions: Transitions) -> RewardAnswer:
+        far = np.linalg.norm(transitions.next_state["landmark_offset"], axis=-1).mean(-1)
+        return RewardAnswer(components={"far": far, "push": (transitions.action > 0).astype(np.float32)})
+
+    def restart(self) -> None:
+        pass
+
+
+def test_what_a_decoder_makes_of_a_teams_episode_is_of_all_its_agents():
+    pytest.importorskip("mpe2")
+    task = load("simple-spread-episodic")
+    task = dataclasses.replace(task, ppo=dataclasses.replace(task.ppo, envs=30, steps=50))
+    learners = [Learner(arm="latent", seed=s, reward=Away(), credit=Credit()) for s in range(2)]
+    first, second = train(task, learners, env_steps=3_000, evaluation_episodes=4)
+    assert first.decoder is not None and first.decoded is not None and second.decoded is None
+    (played,) = evaluate(task, [first.weights], [0], episodes=4)
+    assert len(played.teams) == len(first.decoded) == 2
+    reward = FrozenReward(Away(), first.decoder)
+    for team, episode, told in zip(played.teams, first.episodes, first.decoded, strict=True):
+        assert told.shape == (25, task.agents) and np.ptp(told, axis=1).min() > 0
+        assert np.array_equal(told, reward(side_by_side(team)).components["decoded"])
+        assert np.array_equal(team[0].action, episode.action)
+        positions = np.stack([each.state["position"] for each in team], 1)
+        np.testing.assert_allclose(
+            positions[:, 1:] - positions[:, :1], team[0].state["teammate_offset"], atol=1e-6, err_msg="one world"
+        )
+        outcome = sum(float(each.reward.sum()) for each in team)
+        assert outcome < 0 and 0.5 < told.sum() / outcome < 2

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pytest
 
 from envs.episode import Episode, Transitions
 from training.credit.relevance import relevance
@@ -83,3 +84,40 @@ def test_factors_that_tell_nothing_are_found():
 def test_nothing_is_said_where_episodes_end_alike_or_are_few():
     assert relevance(episodes(40, alike=True), Reads("x", "y")).explained is None
     assert relevance(episodes(4), Reads("x", "y")).explained is None
+
+
+def team_episodes(count: int, agents: int) -> list[Episode]:
+    """Each step is worth the agent's own ``x``; all are paid alike, at the end: the team's sum by their number."""
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(count, agents, 5)) + rng.normal(size=(count, agents, 1))).astype(np.float32)
+    reward = np.zeros((count, 5), np.float32)
+    reward[:, -1] = x.sum((1, 2)) / agents
+    return [
+        Episode(
+            state={"x": x[i, agent], "y": x[i, agent] ** 2},
+            action=np.zeros(5, np.int64),
+            next_state={"x": x[i, agent], "y": x[i, agent] ** 2},
+            reward=reward[i],
+            terminated=False,
+            truncated=True,
+            success=False,
+        )
+        for i in range(count)
+        for agent in range(agents)
+    ]
+
+
+def test_a_team_is_held_against_its_outcome_whole():
+    played = team_episodes(40, 3)
+    found = relevance(played, Reads("x", "y"), agents=3)
+    assert found.episodes == 40
+    assert found.explained is not None and found.explained > 0.95
+    assert found.correlation["x"] is not None and found.correlation["x"] > 0.99
+    alone = relevance(played[::3], Reads("x", "y"))
+    assert alone.explained is not None and alone.explained < 0.7
+
+
+def test_a_teams_episodes_count_once_and_come_whole():
+    assert relevance(team_episodes(7, 3), Reads("x", "y"), agents=3).explained is None
+    with pytest.raises(ValueError, match="8 episodes make no whole teams of 3 agents"):
+        relevance(episodes(8), Reads("x", "y"), agents=3)
