@@ -42,7 +42,7 @@ def export_bundle(
     manifest_extra: Mapping[str, Any],
     decoder: bytes | None = None,
 ) -> None:
-    """Write reward, extractor, wrapper, manifest and README into one folder, whole or not at all.
+    """Write reward, any decoder, extractor, wrapper, manifest and README into one folder, whole or not at all.
 
     ``manifest_extra`` adds to the manifest what the run knows: ``fitness`` with intervals, provenance.
     ``decoder``: of a latent reward, its frozen decoder as safetensors.

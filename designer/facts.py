@@ -79,7 +79,7 @@ def _earlier(store: RunStore, before: int) -> list[Json]:
 
 def _factors(record: Json) -> Json:
     """What a training showed of a latent reward's factors; all None for an explicit one."""
-    return {name: record.get(name) for name in ("importance", "ablation", "explained", "importance_course")}
+    return {name: record.get(name) for name in ("effect", "importance", "ablation", "explained", "importance_course")}
 
 
 def _drafts(store: RunStore, slot: Mapping[str, int]) -> list[Json]:

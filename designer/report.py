@@ -21,13 +21,14 @@ from pygments.lexers import DiffLexer, PythonLexer
 from designer.arms import CONTROLS
 from designer.digest import episode_text
 from designer.display import clock
+from designer.factors import FACTOR_COLUMNS, factor_notes, factor_rows, factor_verdict
 from designer.facts import ranked
 from designer.plots import Trained, course, curve_of, final_fitness, has_curve, learning_curves
 from designer.scorecard import delivered, difference
 from designer.settings import DesignSettings
 from designer.store import Json, RunStore
 from designer.trainings import unpack
-from designer.views import factor_rows, fitness_text, outcome_lines
+from designer.views import fitness_text, outcome_lines
 from envs.task import TaskSpec
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -69,6 +70,7 @@ def _render(store: RunStore, task: TaskSpec, card: Json, beside: tuple[RunStore,
         started=_started(store),
         verdict=_verdict(store, card, featured, confirmed),
         confirmed=confirmed,
+        factor_columns=FACTOR_COLUMNS,
         legend=arms,
         figures=_figures(arms, card["measure"]),
         gains=_gains(store, confirmed),
@@ -210,6 +212,7 @@ def _candidate(store: RunStore, task: TaskSpec, candidate: str) -> Json:
     source = store.program(candidate).source
     parent = facts.get("revision_of")
     analysis = _record(store, candidate, "analysis")
+    training = _record(store, candidate, "training") or {}
     return {
         **facts,
         "code": Markup(highlight(source, PythonLexer(), _FORMATTER)),
@@ -218,7 +221,9 @@ def _candidate(store: RunStore, task: TaskSpec, candidate: str) -> Json:
         "verification": _record(store, candidate, "verification"),
         "critique": _record(store, candidate, "critique"),
         "analysis": analysis,
-        "factors": factor_rows(_record(store, candidate, "training") or {}),
+        "factors": factor_rows(training),
+        "factor_verdict": factor_verdict(training),
+        "factor_notes": factor_notes(training),
         "decoded": store.read_json(f"candidates/{candidate}/decoded.json"),
         "outcome": outcome_lines((_record(store, candidate, "verification") or {}).get("measured", {})),
         "episodes": _episodes(store, task, candidate, analysis),

@@ -251,7 +251,9 @@ def export(run: RunPath, output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
                 )
             candidate = str(best["id"])
         export_run(store, recorded_task(store, settings), candidate, output)
+        decoder = ", decoder" if store.program(candidate).form == "latent" else ""
     print_line(
-        f"{output}: reward, state extractor, wrapper, manifest. Loading it runs its code unsandboxed; see its README."
+        f"{output}: reward{decoder}, state extractor, wrapper, manifest. "
+        "Loading it runs its code unsandboxed; see its README."
     )
     return DONE

@@ -208,6 +208,7 @@ def _attribution(result: TrainingResult) -> Json:
     """What a decoder makes of its factors; all None where there are none."""
     found = result.attribution
     return {
+        "effect": found and dict(found.effect),
         "importance": found and dict(found.importance),
         "ablation": found and dict(found.ablation),
         "explained": found and found.explained,

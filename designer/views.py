@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from rich.console import Console, Group, RenderableType
 from rich.rule import Rule
@@ -15,6 +14,7 @@ from rich.text import Text
 
 from designer.digest import component_course, curves, episode_text
 from designer.display import clock, own_scale, sparkline
+from designer.factors import FACTOR_COLUMNS, factor_notes, factor_rows, factor_verdict
 from designer.store import Json, RunStore
 from designer.trainings import unpack
 from envs.task import TaskSpec
@@ -203,58 +203,22 @@ def _training(record: Json) -> RenderableType:
             lines.append(f"{name:>12}  {own_scale(values)}  {values[0]} -> {values[-1]}")
     for name, told in component_course(record).items():
         lines.append(f"{name:>12}  {own_scale(told['course'])}  mean {told['end_mean']} at the end")
-    lines += importance_lines(record)
-    return Text("\n".join(lines))
+    return Group(Text("\n".join(lines)), *_factors(record))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FactorRow:
-    """What a decoder makes of one factor of a latent reward."""
-
-    name: str
-    share: float
-    """Its part of the importance of all factors."""
-    lost: float | None
-    """How much less of the outcomes' variance is told without it."""
-    course: str
-    """Its share during the training, as a sparkline."""
-
-
-def factor_rows(record: Json) -> list[FactorRow]:
-    """The factors of a trained latent reward, the most telling first; none for an explicit reward."""
-
-    def shares(told: Json) -> dict[str, float]:
-        positive = {name: max(float(value), 0.0) for name, value in told.items()}
-        total = sum(positive.values()) or 1.0
-        return {name: value / total for name, value in positive.items()}
-
-    lost, course = record.get("ablation") or {}, [shares(told) for _, told in record.get("importance_course") or []]
-    return [
-        FactorRow(
-            name=name,
-            share=share,
-            lost=lost.get(name),
-            course=sparkline([then[name] for then in course if name in then]),
-        )
-        for name, share in sorted(shares(record.get("importance") or {}).items(), key=lambda one: -one[1])
-    ]
-
-
-def importance_lines(record: Json) -> list[str]:
-    """What each factor of a latent reward counts for, the most telling first; nothing for an explicit reward."""
+def _factors(record: Json) -> list[RenderableType]:
+    """What each factor of a latent reward is paid and counts for; nothing for an explicit reward."""
     rows = factor_rows(record)
     if not rows:
         return []
-    lines = ["importance: what the decoder's error grows by with a factor's values shuffled, as a share of all factors"]
-    if record.get("explained") is not None:
-        lines.append(
-            f"  a linear decoder of all factors tells {record['explained']:.0%} of the variance of outcomes by length "
-            "that it was not fitted to; without one of them, less by"
-        )
+    verdict = factor_verdict(record)
+    table = Table("factor", box=None, pad_edge=False)
+    for column in FACTOR_COLUMNS:
+        table.add_column(column, justify="right")
     for row in rows:
-        without = "" if row.lost is None else f"  without it -{max(row.lost, 0.0):.0%}"
-        lines.append(f"  {row.name}: {row.share:.0%}{without}  {row.course}")
-    return lines
+        table.add_row(row.name, *row.cells())
+    notes = [f"  {note}" for note in factor_notes(record)]
+    return [*([Text(verdict)] if verdict else []), table, Text("\n".join(notes))]
 
 
 def decoded_lines(decoded: list[Json] | None) -> list[str]:

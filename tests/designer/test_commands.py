@@ -225,7 +225,7 @@ def test_reports_lay_two_runs_side_by_side(said: Said, finished: Path) -> None:
 
 def test_the_best_is_exported_and_any_other_by_name(said: Said, finished: Path, tmp_path: Path) -> None:
     code, out, _ = said("export", finished, "-o", tmp_path / "best")
-    assert code == DONE and "unsandboxed" in out
+    assert code == DONE and "unsandboxed" in out and "decoder" not in out
     best = json.loads((finished / "scorecard.json").read_text())["best"]["id"]
     other = next(name for name in ids(finished) if name != best)
     assert said("export", finished, "-o", tmp_path / "other", "--candidate", other)[0] == DONE

@@ -51,7 +51,8 @@ def test_a_run_designs_latent_rewards_beside_their_controls(latent_run: RunStore
         record = latent_run.read_json(f"candidates/{each['id']}/training.json") or {}
         assert len(record["importance"]) >= 2
         assert set(record["importance"]) == set(record["seeds"][0]["curve"][-1]["components"])
-        assert set(record["ablation"]) == set(record["importance"])
+        assert set(record["effect"]) == set(record["ablation"]) == set(record["importance"])
+        assert any(record["effect"].values())
         assert record["importance_course"] and 0 <= record["explained"] <= 1
         decoded = latent_run.read_json(f"candidates/{each['id']}/decoded.json") or []
         assert [one["episode"] for one in decoded] == [f"e{i}" for i in range(len(decoded))]
@@ -65,8 +66,54 @@ def test_a_run_designs_latent_rewards_beside_their_controls(latent_run: RunStore
 def test_the_next_design_is_told_what_each_factor_was_worth(latent_run: RunStore) -> None:
     asked = [json.loads(path.read_text())["request"] for path in (latent_run.root / "llm").glob("*.json")]
     later = [r for r in asked if r["slot"]["role"] == "designer" and r["slot"]["iteration"] == 1]
-    assert later and all('"importance": {' in r["messages"][1]["content"] for r in later)
+    assert later and all('"effect": {' in r["messages"][1]["content"] for r in later)
+    assert all('"importance": {' in r["messages"][1]["content"] for r in later)
     assert all("compute_latent" in r["messages"][0]["content"] for r in later)
+
+
+def test_what_is_shown_of_a_factor_has_a_sign_and_runs_without_it_open_as_well(
+    latent_run: RunStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(latent_run.root, tmp_path / "run")
+    root, candidate = str(tmp_path / "run"), (latent_run.read_json("scorecard.json") or {})["candidates"][0]["id"]
+
+    def pays() -> dict[str, str]:
+        capsys.readouterr()
+        assert run(["show", root, candidate]) == DONE
+        table = capsys.readouterr().out.split("lost without")[1].split("  pay:")[0]
+        rows = [line.split() for line in table.splitlines()[1:] if line.strip()]
+        return {row[0]: row[1] for row in rows}
+
+    file = tmp_path / "run" / "candidates" / candidate / "training.json"
+    record = json.loads(file.read_text())
+    assert set(pays()) == set(record["effect"])
+    for name, shown in pays().items():
+        assert shown[0] in "+-0" and float(shown.replace(",", "")) == pytest.approx(record["effect"][name], rel=0.01)
+    assert run(["report", root]) == DONE
+    assert "below 0 the factor is punished" in (tmp_path / "run" / "report.html").read_text()
+    for each in (tmp_path / "run" / "candidates").glob("*/training.json"):
+        older = json.loads(each.read_text())
+        del older["effect"]
+        each.write_text(json.dumps(older))
+    assert set(pays().values()) == {"–"}
+    assert run(["report", root]) == DONE
+    assert run(["resume", root]) in (DONE, REFUSED)
+
+
+def test_where_nothing_is_learned_it_is_said_and_no_factor_looks_important(
+    latent_run: RunStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(latent_run.root, tmp_path / "run")
+    for file in (tmp_path / "run" / "candidates").glob("*/training.json"):
+        record = json.loads(file.read_text())
+        record["importance"] = dict.fromkeys(record["importance"], 4e-5)
+        file.write_text(json.dumps(record))
+        capsys.readouterr()
+        assert run(["show", str(tmp_path / "run"), file.parent.name]) == DONE
+        shown = capsys.readouterr().out
+        assert "The decoder makes nothing of any factor: " in shown and "100 %" not in shown
+    assert run(["report", str(tmp_path / "run")]) == DONE
+    assert "<p>The decoder makes nothing of any factor: " in (tmp_path / "run" / "report.html").read_text()
 
 
 def requests(store: RunStore, role: str) -> list[dict[str, Any]]:
@@ -92,7 +139,7 @@ def test_the_last_slot_of_the_first_iteration_merges_the_others(latent_run: RunS
 def test_the_analyzer_sees_where_the_decoder_and_the_outcome_part(latent_run: RunStore) -> None:
     for told in map(facts, requests(latent_run, "analyzer")):
         training = told["training"]
-        assert {"importance", "ablation", "explained", "importance_course"} <= set(training)
+        assert {"effect", "importance", "ablation", "explained", "importance_course"} <= set(training)
         assert [d["episode"] for d in training["decoded"]] == [e["id"] for e in training["episodes"]]
 
 
@@ -225,10 +272,13 @@ def test_a_bundles_record_that_is_none_is_told(content: str, latent_run: RunStor
     assert run(["resume", str(tmp_path / "run"), "--feedback", "more"]) == USER
 
 
-def test_the_bundle_pays_what_the_decoder_says(latent_run: RunStore, tmp_path: Path) -> None:
+def test_the_bundle_pays_what_the_decoder_says(
+    latent_run: RunStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     candidate = latent_run.candidate_ids()[0]
     bundle = tmp_path / "bundle"
     assert run(["export", str(latent_run.root), "--candidate", candidate, "-o", str(bundle)]) == DONE
+    assert "reward, decoder, state extractor, wrapper, manifest" in " ".join(capsys.readouterr().out.split())
     spec = importlib.util.spec_from_file_location("latent_bundle", bundle / "wrapper.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

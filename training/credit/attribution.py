@@ -1,4 +1,4 @@
-"""What a decoder makes of its factors: which of them the outcomes are told by, and which could be left out."""
+"""What a decoder makes of its factors: what it pays for each, which tell the outcomes, which could be left out."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ class Attribution(NamedTuple):
 
     Both are measured on every second episode, by a decoder fitted to the others.
     """
+    effect: dict[str, float]
+    """By how much the decoder pays a step more with a factor one standard deviation higher, in units of the outcome."""
 
 
 def permutation(
@@ -52,6 +54,21 @@ def permutation(
         without = inputs.clone()
         without[0, places, factor] = inputs[0, order, factor]
         found.append(float((error(without) - plain) / wanted.var()))
+    return found
+
+
+def effects(paid: Callable[[Tensor], Tensor], factors: Tensor, deviation: Tensor) -> list[float]:
+    """By how much a step is paid more with one factor a deviation higher and the others as they were, for each factor.
+
+    ``factors`` ``(1, S, F)`` are those of ``S`` steps, as ``paid`` reads them, ``deviation`` ``(F,)``; the answer is in
+    the units of what is paid. It is the mean over the steps, as of an average partial effect (Wooldridge 2010): of a
+    linear decoder its weight times the deviation. One that pays for both ends of a factor has an effect near 0.
+    """
+    plain, found = paid(factors), []
+    for factor, step in enumerate(deviation):
+        higher = factors.clone()
+        higher[..., factor] += step
+        found.append(float((paid(higher) - plain).mean()))
     return found
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from envs.episode import Array
-from training.credit.attribution import Attribution, ablation, permutation
+from training.credit.attribution import Attribution, ablation, effects, permutation
 from training.credit.decoder import Decoder, Sampled, initial_decoder, losses, ridge
 from training.credit.remembered import Episodes
 from training.credit.settings import Credit, Method
@@ -153,12 +153,22 @@ class CreditPool:
         batch = batch._replace(outcome=batch.outcome / scale.clamp(min=1e-12))
         mean, deviation = (each[[learner]] for each in self._moments.moments())
         decoder = self._decoder.select(torch.tensor([learner]))
+        # Not the one that factors are divided by, which a factor that never varies has as well.
+        spread = self._moments.variance[learner].sqrt().float()
+
+        def paid(factors: Tensor) -> Tensor:
+            return decoder(normal(factors, mean, deviation, decoder)) * scale
+
+        def named(values: Sequence[float]) -> dict[str, float]:
+            return dict(zip(names, values, strict=True))
+
         with torch.no_grad():
             shares = permutation(decoder, normal(batch.inputs.flatten(1, 2), mean, deviation, decoder), batch, rng)
+            more = effects(paid, batch.inputs[batch.taken][None], spread)
         outcome, length = episodes.outcomes(0)
         means = (episodes.means(0) - mean[0].cpu().numpy()) / deviation[0].cpu().numpy()
         explained, lost = ablation(means, outcome / length)
-        return Attribution(dict(zip(names, shares, strict=True)), dict(zip(names, lost, strict=True)), explained)
+        return Attribution(named(shares), named(lost), explained, named(more))
 
     def _normal(self, factors: Tensor) -> Tensor:
         return normal(factors, *self._moments.moments(), self._decoder)

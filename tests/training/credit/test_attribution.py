@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from training.credit.attribution import ablation, permutation
+from training.credit.attribution import ablation, effects, permutation
 from training.credit.decoder import Sampled
 
 torch.set_num_threads(1)
@@ -52,3 +52,21 @@ def test_permutation_finds_the_factor_that_a_decoder_reads():
     # Exchanged values add the variance of two independent sums.
     assert 1.3 < found[1] < 3.0
     assert 0.0 < found[2] < 0.1
+
+
+def test_the_effect_of_a_linear_decoder_is_weight_times_deviation():
+    factors = torch.randn((1, 50, 3), generator=torch.Generator().manual_seed(0))
+    worth, deviation = torch.tensor([2.0, -0.5, 0.0]), torch.tensor([0.5, 3.0, 1.0])
+    found = effects(lambda given: given @ worth + 7.0, factors, deviation)
+    np.testing.assert_allclose(found, [1.0, -1.5, 0.0], atol=1e-5)
+
+
+def test_an_effect_is_a_mean_over_the_steps_with_the_other_factors_as_they_were():
+    factors = torch.tensor([[[1.0, 2.0], [3.0, -4.0]]])
+    found = effects(lambda given: given[..., 0] * given[..., 1].square(), factors, torch.tensor([0.5, 1.0]))
+    assert found == [0.5 * (4 + 16) / 2, (1 * 5 + 3 * -7) / 2]
+
+
+def test_a_factor_that_never_varies_has_no_effect():
+    factors = torch.ones((1, 4, 2))
+    assert effects(lambda given: given.sum(2), factors, torch.zeros(2)) == [0.0, 0.0]

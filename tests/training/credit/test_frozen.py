@@ -62,10 +62,35 @@ def test_it_pays_what_the_decoder_says(method):
         assert frozen.attribution.explained is not None and frozen.attribution.explained > 0.99
         assert frozen.attribution.ablation["b"] > frozen.attribution.ablation["a"] > 0.1
         assert abs(frozen.attribution.ablation["c"]) < 0.01
+        by_hand = frozen.weights["decoder.0.weight"][:, 0] * frozen.weights["scale"]
+        effect = [frozen.attribution.effect[name] for name in NAMES]
+        np.testing.assert_allclose(effect, by_hand, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(effect, [0.5, -1.0, 0.0] * factors.std((0, 1, 2)), atol=0.02)
     transitions = rollout(factors[0], ended[0])
     alone = paid(answer, transitions, 7.0 * native[0], gamma=0.9, task_weight=1.0)
     np.testing.assert_array_equal(alone, told)
     reward.restart()
+
+
+@pytest.mark.parametrize("method", ["ridge", "rd", "rrdu"])
+def test_what_helps_has_a_positive_effect_and_what_hurts_a_negative_one(method):
+    """A walk along a chain, whose outcome is how far it came: steps ahead, back, and a factor that never varies."""
+    rng = np.random.default_rng(0)
+    ahead = rng.random((1, 400, 4)) < rng.random((1, 20, 4)).repeat(20, 1)
+    factors = np.stack([ahead, ~ahead, np.full_like(ahead, 0.3, np.float32)], -1).astype(np.float32)
+    ended = np.zeros((1, 400, 4), bool)
+    ended[0, 19::20] = True
+    pool = CreditPool(
+        Credit(method=method, hidden=(16,), sampled=8, rows=256), [("ahead", "back", "same")], [0],
+        rows=4, longest=20, device="cpu",
+    )  # fmt: skip
+    pool(torch.from_numpy(factors), np.where(ahead, 1.0, -1.0), ended)
+    frozen = pool.frozen([0])
+    assert frozen is not None and frozen.attribution is not None
+    effect = frozen.attribution.effect
+    # Each is half of the truth: either factor tells what the other one does.
+    assert effect["ahead"] > 0.2 and effect["back"] < -0.2
+    assert effect["same"] == 0.0
 
 
 @pytest.mark.parametrize("length", [50, 1000])
