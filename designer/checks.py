@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from designer import factor_checks
 from designer.jailed import JailedReward, call
 from designer.store import Json
 from envs import record, scripted
@@ -68,8 +69,6 @@ LATENT_EPISODES = 32
 """Random episodes whose outcomes a latent reward's factors are held against, and scripted ones besides, at most."""
 LATENT_STEPS = 16_000
 """Steps that these random episodes may have together, but for eight of them."""
-TELLING = 0.05
-"""Share of the outcomes' variance below which factors count as saying nothing about them."""
 
 
 class Verifier:
@@ -128,7 +127,8 @@ class Verifier:
                     return self._verdict(program, probed.violations, probed)
                 if program.form == "latent":
                     reward.restart()
-                    return self._verdict(program, (), probed, outcome=relevance(self.outcomes(), reward))
+                    outcome = relevance(self.outcomes(), reward)
+                    return self._verdict(program, factor_checks.refused(probed, outcome), probed, outcome=outcome)
                 reward.restart()
                 audited = audit(played, reward, gamma=self.task.ppo.gamma, task_weight=self.task.task_weight)
         except CandidateError as error:
@@ -166,7 +166,7 @@ class Verifier:
         measured.pop("violations", None)
         if outcome is not None:
             measured["outcome"] = asdict(outcome)
-            measured["warnings"] = [*measured["warnings"], *_says_little(outcome)]
+            measured["warnings"] = [*measured["warnings"], *factor_checks.warnings(outcome)]
         components = measured.pop("components", {})
         return Verification(
             ok=not violations,
@@ -183,13 +183,3 @@ class Verifier:
             reference=probed.reference if probed else None,
             gate=self._with_gate,
         )
-
-
-def _says_little(outcome: Relevance) -> list[str]:
-    if outcome.explained is None or outcome.explained >= TELLING:
-        return []
-    return [
-        f"A linear probe on the factors tells {outcome.explained:.0%} of how the outcomes by length of "
-        f"{outcome.episodes} recorded episodes differ. Add a factor that an episode which goes well shows more, or "
-        "less, of."
-    ]

@@ -43,13 +43,17 @@ def statistics(pooled: Mapping[str, Array]) -> dict[str, Stats]:
     }
 
 
+def constant(values: Array) -> bool:
+    """Whether ``(N,)`` values are one number; their deviation may be above 0 by rounding."""
+    return bool(values.max() == values.min())
+
+
 def effective_rank(factors: Array) -> float:
     """Exponential of the entropy of the normalised singular values of standardised ``(N, d)`` factors.
 
     Source: Roy and Vetterli, "The effective rank", EUSIPCO 2007. Constant factors count as nothing.
     """
-    spread = factors.std(axis=0)
-    varying = factors[:, spread > 0]
+    varying = factors[:, [not constant(column) for column in factors.T]]
     if varying.shape[1] == 0:
         return 0.0
     standard = (varying - varying.mean(axis=0)) / varying.std(axis=0)
@@ -61,7 +65,7 @@ def effective_rank(factors: Array) -> float:
 
 def collinear(factors: Mapping[str, Array]) -> tuple[tuple[str, str, float], ...]:
     """Pairs of factors whose correlation is beyond ``COLLINEAR``, with that correlation."""
-    names = [name for name, values in factors.items() if values.std() > 0]
+    names = [name for name, values in factors.items() if not constant(values)]
     if len(names) < 2:
         return ()
     correlation = np.corrcoef(np.stack([factors[name] for name in names]))

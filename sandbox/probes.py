@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from sandbox import factors
 from sandbox.batches import flat, folded, join, outputs
 from sandbox.errors import CandidateError, Violation
-from sandbox.measures import Stats, collinear, describe, effective_rank, gather, milliseconds, sensitivity, statistics
+from sandbox.factors import Latent
+from sandbox.measures import Stats, constant, describe, gather, milliseconds, sensitivity, statistics
 from sandbox.recheck import Reference
 from sandbox.rowwise import BATCH_SIZES, Reasking, drawn_salt, violation
 from sandbox.service import Answer, Array, Call, RewardService
@@ -23,16 +25,6 @@ from sandbox.service import Answer, Array, Call, RewardService
 LARGE = 1e4
 """Reward of one step above which a warning is given."""
 _RESERVED = "potential"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Latent:
-    """How the factors of a latent reward lie to each other."""
-
-    effective_rank: float
-    """How many independent factors there are in effect (Roy and Vetterli 2007)."""
-    collinear: tuple[tuple[str, str, float], ...]
-    """Pairs that say the same, with their correlation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,32 +169,14 @@ def _worthless(service: RewardService, answers: Mapping[str, Answer]) -> list[Vi
     if _RESERVED in components:
         message = "`potential` is the name of the component that the system adds. Call this component otherwise."
         found.append(violation("invalid", "component", message))
-    if latent and len(components) < 2:
-        message = "There is only one factor. Return two or more factors that say different things about a transition."
-        found.append(violation("invalid", "factors", message))
-    elif latent and _alike(pooled):
-        message = (
-            "The factors all say one thing: in the sampled transitions each follows the others exactly. Return two or "
-            "more factors that differ."
-        )
-        found.append(violation("invalid", "factors", message))
-    if all(_constant(v) and (latent or not v.any()) for v in pooled.values()):
+    if latent:
+        found += factors.refused(pooled)
+    if all(constant(v) and (latent or not v.any()) for v in pooled.values()):
         what = "constant" if latent else "zero"
         advice = "Check names, codes and thresholds against the state schema."
         message = f"Every component is {what} in all {count} sampled transitions ({', '.join(answers)}). {advice}"
         found.append(violation("invalid", "constant", message))
     return found
-
-
-def _alike(factors: Mapping[str, Array]) -> bool:
-    """Whether one factor alone would say the same. One that is constant here may vary where the samples never came."""
-    if any(_constant(values) for values in factors.values()):
-        return False
-    return bool(np.all(np.abs(np.corrcoef(np.stack(list(factors.values())))) > 1 - 1e-6))
-
-
-def _constant(values: Array) -> bool:
-    return bool(values.max() == values.min())
 
 
 def _pooled(answers: Mapping[str, Answer]) -> dict[str, Array]:
@@ -214,7 +188,7 @@ def _warnings(pooled: Mapping[str, Array], reward: Stats) -> tuple[str, ...]:
     told = [
         f"Component {name!r} is {values[0]:.4g} in all {len(values)} sampled transitions."
         for name, values in pooled.items()
-        if _constant(values)
+        if constant(values)
     ]
     largest = max(abs(reward["min"]), abs(reward["max"]))
     if largest > LARGE:
@@ -233,8 +207,7 @@ def _report(
     reward = describe(np.sum(list(pooled.values()), axis=0))
     latent = None
     if service.program.form == "latent":
-        factors = np.stack(list(pooled.values()), axis=1)
-        latent = Latent(effective_rank=effective_rank(factors), collinear=collinear(pooled))
+        latent = Latent.of(pooled)
     return ProbeReport(
         ok=not violations,
         violations=tuple(violations),

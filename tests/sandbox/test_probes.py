@@ -287,6 +287,10 @@ def test_effective_rank_counts_independent_factors() -> None:
     assert effective_rank(x) == pytest.approx(3, rel=0.01)
     assert effective_rank(np.stack([x[:, 0], -2 * x[:, 0], np.ones(5000)], axis=1)) == pytest.approx(1, rel=0.01)
     assert effective_rank(np.ones((10, 2))) == 0
+    tenth = np.full(641, 0.1)
+    assert tenth.std() > 0, "rounding leaves a constant a deviation"
+    assert effective_rank(np.stack([x[:641, 0], tenth, 3 * tenth], axis=1)) == 1
+    assert collinear({"a": tenth, "b": 3 * tenth}) == ()
     ((one, two, correlation),) = collinear({"a": x[:, 0], "b": x[:, 1], "c": -x[:, 0]})
     assert (one, two) == ("a", "c")
     assert correlation == pytest.approx(-1)

@@ -14,13 +14,15 @@ RIDGE = 1.0
 """Penalty of the linear probe on standardised factors."""
 AT_ONCE = 32
 """Episodes that go to the reward in one call."""
+EXACT = 1 - 1e-6
+"""Absolute correlation from which one factor follows another but for rounding."""
 LEAST = 8
 """Episodes with unlike outcomes, below which nothing is said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relevance:
-    """How far the factors of recorded episodes tell their outcomes."""
+    """How far the factors of recorded episodes tell their outcomes, and whether they vary there at all."""
 
     episodes: int
     correlation: Mapping[str, float | None]
@@ -30,6 +32,10 @@ class Relevance:
 
     None where the recorded episodes all end alike, or are too few.
     """
+    constant: Mapping[str, float]
+    """Factor -> its number, for those that had one number in every step."""
+    alike: bool
+    """Whether those that varied from step to step follow each other exactly, so that one of them would do."""
 
 
 def relevance(episodes: Sequence[Episode], reward: RewardFunction) -> Relevance:
@@ -40,18 +46,25 @@ def relevance(episodes: Sequence[Episode], reward: RewardFunction) -> Relevance:
     """
     lengths = np.array([len(episode) for episode in episodes])
     means: dict[str, Array] = {}
+    steps: dict[str, list[Array]] = {}
     for start in range(0, len(episodes), AT_ONCE):
         batch = episodes[start : start + AT_ONCE]
         reward.restart()
         for name, values in sorted(reward(_side_by_side(batch)).components.items()):
-            own = [values[: len(episode), row].mean(dtype=np.float64) for row, episode in enumerate(batch)]
-            means[name] = np.concatenate([means.get(name, np.zeros(0)), own])
+            own = [values[: len(episode), row] for row, episode in enumerate(batch)]
+            steps.setdefault(name, []).extend(own)
+            mean = [each.mean(dtype=np.float64) for each in own]
+            means[name] = np.concatenate([means.get(name, np.zeros(0)), mean])
     outcome = np.array([float(episode.reward.sum()) for episode in episodes]) / lengths
+    every = {name: np.concatenate(values).astype(np.float64) for name, values in steps.items()}
+    constant = {name: float(values[0]) for name, values in every.items() if values.min() == values.max()}
     varied = len(episodes) >= LEAST and _varies(outcome)
     return Relevance(
         episodes=len(episodes),
         correlation={name: _correlation(values, outcome) if varied else None for name, values in means.items()},
         explained=_explained(np.stack(list(means.values()), 1), outcome) if varied else None,
+        constant=constant,
+        alike=_alike([values for name, values in every.items() if name not in constant]),
     )
 
 
@@ -74,6 +87,10 @@ def _side_by_side(episodes: Sequence[Episode]) -> Transitions:
 
 def _correlation(values: Array, outcome: Array) -> float | None:
     return float(np.corrcoef(values, outcome)[0, 1]) if _varies(values) else None
+
+
+def _alike(varying: Sequence[Array]) -> bool:
+    return bool(np.all(np.abs(np.corrcoef(np.stack(varying))) > EXACT)) if varying else True
 
 
 def _varies(values: Array) -> bool:

@@ -83,3 +83,30 @@ def test_factors_that_tell_nothing_are_found():
 def test_nothing_is_said_where_episodes_end_alike_or_are_few():
     assert relevance(episodes(40, alike=True), Reads("x", "y")).explained is None
     assert relevance(episodes(4), Reads("x", "y")).explained is None
+
+
+def test_what_varies_and_what_follows_another_is_told_of_every_step():
+    found = relevance(episodes(10), Reads("x", "one", "two"))
+    assert found.constant == {"one": np.float32(0.1), "two": np.float32(0.1)} and found.alike
+    found = relevance(episodes(10), Reads("x", "y", "one"))
+    assert found.constant.keys() == {"one"} and not found.alike
+
+
+class Once:
+    """A copy of ``x`` that departs from it in a single step of all."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self, transitions: Transitions) -> RewardAnswer:
+        copy = transitions.state["x"].copy()
+        copy[0, 0] += 100.0 if self.asked == 0 else 0.0
+        self.asked += 1
+        return RewardAnswer(components={"x": transitions.state["x"], "copy": copy})
+
+    def restart(self) -> None:
+        pass
+
+
+def test_one_step_that_differs_tells_factors_apart():
+    assert not relevance(episodes(40), Once()).alike
