@@ -20,7 +20,7 @@ def refused(probed: ProbeReport, outcome: Relevance) -> tuple[Violation, ...]:
     constant = {name: number for name, number in outcome.constant.items() if _is_always(probed, name, number)}
     varying = [name for name in probed.components if name not in constant]
     still = ", ".join(f"`{name}` ({number:.4g})" for name, number in constant.items())
-    without = f", and these are one number in all of them: {still}" if constant else ""
+    without = f"; constant there: {still}" if constant else ""
     if len(varying) < 2:
         named = f"Only `{varying[0]}` varies" if varying else "No factor varies"
         return (_violation(f"{named} in the sampled and recorded transitions{without}. {_ADVICE}"),)

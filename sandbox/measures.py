@@ -14,6 +14,10 @@ from sandbox.service import Answer, Array, Call, RewardService
 Stats = dict[str, float]
 COLLINEAR = 0.99
 """Absolute correlation above which two factors say the same."""
+_NOTHING = 1e-6
+"""Variance, of standardised factors, that is rounding."""
+_REACHED = 1e-3
+"""Weight of a factor in a combination of unit length, below which it is no part of it."""
 _SENSITIVITY_ROWS = 512
 _SENSITIVITY_BATCH = 32_768
 _TIMED_BATCH = 2048
@@ -75,6 +79,20 @@ def collinear(factors: Mapping[str, Array]) -> tuple[tuple[str, str, float], ...
         for j, b in enumerate(names)
         if i < j and abs(correlation[i, j]) > COLLINEAR
     )
+
+
+def dependent(factors: Mapping[str, Array]) -> tuple[str, ...]:
+    """Factors that are weighted sums of each other but for rounding; pairs, which ``collinear`` tells, are left out.
+
+    They are the ones that the correlations' null space reaches.
+    """
+    twins = {two for _, two, _ in collinear(factors)}
+    names = [name for name, values in factors.items() if name not in twins and not constant(values)]
+    if len(names) < 3:
+        return ()
+    values, vectors = np.linalg.eigh(np.corrcoef(np.stack([factors[name] for name in names])))
+    reached = np.abs(vectors[:, values < _NOTHING]).max(axis=1, initial=0.0) > _REACHED
+    return tuple(name for name, found in zip(names, reached, strict=True) if found)
 
 
 def sensitivity(

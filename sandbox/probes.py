@@ -211,7 +211,7 @@ def _report(
     return ProbeReport(
         ok=not violations,
         violations=tuple(violations),
-        warnings=_warnings(pooled, reward),
+        warnings=(*_warnings(pooled, reward), *(factors.warnings(pooled, latent) if latent else ())),
         components=statistics(pooled),
         by_origin={o: {n: describe(v) for n, v in group.items()} for o, group in gather(answers).items()},
         reward=reward,

@@ -264,6 +264,25 @@ def test_latent_factors_are_measured(embedded: Sandbox) -> None:
     ((one, two, correlation),) = report.latent.collinear
     assert ({one, two}, round(correlation, 3)) == ({"a", "b"}, 1.0)
     assert report.latent.effective_rank < 2.1
+    same, rank = report.warnings
+    assert "`a` and `b` (+1.000). Keep one of each pair." in same
+    assert f"effective rank is {report.latent.effective_rank:.2f}: the 3 factors that vary" in rank
+
+
+def test_a_factor_that_is_the_sum_of_others_is_warned_of(embedded: Sandbox) -> None:
+    body = "def compute_latent(state, action, next_state):\n    a, b = state['x'], next_state['x']\n"
+    body += "    return {'a': a, 'b': b, 'one': np.ones(len(action)), 'change': 2 * a - b, 'push': action[:, 0]}"
+    report = probed(embedded, body, form="latent")
+    assert report.ok and report.latent is not None
+    assert report.latent.dependent == ("a", "b", "change") and report.latent.collinear == ()
+    constant, sums = report.warnings
+    assert "'one'" in constant and "weighted sums of each other in the sampled transitions: `a`, `b`, `change`" in sums
+
+
+def test_factors_that_differ_are_not_warned_of(embedded: Sandbox) -> None:
+    body = "def compute_latent(state, action, next_state):\n"
+    body += "    return {'a': state['x'], 'b': next_state['x'], 'size': np.abs(state['x']), 'push': action[:, 0]}"
+    assert probed(embedded, body, form="latent").warnings == ()
 
 
 @pytest.mark.parametrize(
