@@ -27,7 +27,7 @@ from designer.scorecard import delivered, difference
 from designer.settings import DesignSettings
 from designer.store import Json, RunStore
 from designer.trainings import unpack
-from designer.views import factor_rows, fitness_text, outcome_lines
+from designer.views import cost_lines, factor_rows, fitness_text, outcome_lines
 from envs.task import TaskSpec
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -210,6 +210,7 @@ def _candidate(store: RunStore, task: TaskSpec, candidate: str) -> Json:
     source = store.program(candidate).source
     parent = facts.get("revision_of")
     analysis = _record(store, candidate, "analysis")
+    measured = (_record(store, candidate, "verification") or {}).get("measured", {})
     return {
         **facts,
         "code": Markup(highlight(source, PythonLexer(), _FORMATTER)),
@@ -220,7 +221,8 @@ def _candidate(store: RunStore, task: TaskSpec, candidate: str) -> Json:
         "analysis": analysis,
         "factors": factor_rows(_record(store, candidate, "training") or {}),
         "decoded": store.read_json(f"candidates/{candidate}/decoded.json"),
-        "outcome": outcome_lines((_record(store, candidate, "verification") or {}).get("measured", {})),
+        "outcome": outcome_lines(measured),
+        "cost": cost_lines(measured),
         "episodes": _episodes(store, task, candidate, analysis),
     }
 

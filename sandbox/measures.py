@@ -20,7 +20,8 @@ _REACHED = 1e-3
 """Weight of a factor in a combination of unit length, below which it is no part of it."""
 _SENSITIVITY_ROWS = 512
 _SENSITIVITY_BATCH = 32_768
-_TIMED_BATCH = 2048
+TIMED_ROWS = 2048
+"""Transitions of the call whose time is measured."""
 
 
 def gather(answers: Mapping[str, Answer]) -> dict[str, dict[str, Array]]:
@@ -133,7 +134,7 @@ def _moved(values: Array, variants: int) -> Array:
 def milliseconds(service: RewardService, call: Call, deadline: float) -> float:
     """Median time of three calls of about 2048 transitions, on the host's clock."""
     length, rows = call.ended.shape
-    batch = take(call, np.arange(max(1, _TIMED_BATCH // length)) % rows)
+    batch = take(call, np.arange(max(1, TIMED_ROWS // length)) % rows)
     times = []
     for _ in range(3):
         began = time.perf_counter()

@@ -17,13 +17,17 @@ from sandbox import factors
 from sandbox.batches import flat, folded, join, outputs
 from sandbox.errors import CandidateError, Violation
 from sandbox.factors import Latent
-from sandbox.measures import Stats, constant, describe, gather, milliseconds, sensitivity, statistics
+from sandbox.measures import TIMED_ROWS, Stats, constant, describe, gather, milliseconds, sensitivity, statistics
 from sandbox.recheck import Reference
 from sandbox.rowwise import BATCH_SIZES, Reasking, drawn_salt, violation
 from sandbox.service import Answer, Array, Call, RewardService
 
 LARGE = 1e4
 """Reward of one step above which a warning is given."""
+SLOW = 90.0
+"""Milliseconds of a call with 2,048 transitions above which a warning is given: all else that a training of one learner
+alone does takes as long for as many steps, and in a population a quarter of it (95,441 and 22,756 steps a second with
+the native reward, docs/performance.md)."""
 _RESERVED = "potential"
 
 
@@ -184,7 +188,7 @@ def _pooled(answers: Mapping[str, Answer]) -> dict[str, Array]:
     return {name: np.concatenate([group[name] for group in groups]) for name in groups[0]}
 
 
-def _warnings(pooled: Mapping[str, Array], reward: Stats) -> tuple[str, ...]:
+def _warnings(pooled: Mapping[str, Array], reward: Stats, cost: float) -> tuple[str, ...]:
     told = [
         f"Component {name!r} is {values[0]:.4g} in all {len(values)} sampled transitions."
         for name, values in pooled.items()
@@ -193,6 +197,12 @@ def _warnings(pooled: Mapping[str, Array], reward: Stats) -> tuple[str, ...]:
     largest = max(abs(reward["min"]), abs(reward["max"]))
     if largest > LARGE:
         told.append(f"The reward of one step reaches {largest:.4g}; a few units are usual. Scale the components down.")
+    if cost > SLOW:
+        seconds = cost / 1000 * 1e6 / TIMED_ROWS
+        told.append(
+            f"A call with {TIMED_ROWS:,} transitions takes {cost:.0f} ms, {seconds:.0f} seconds for a million steps. "
+            "That is more than all the rest of a training on a quick task. Use fewer and smaller array operations."
+        )
     return tuple(told)
 
 
@@ -211,7 +221,7 @@ def _report(
     return ProbeReport(
         ok=not violations,
         violations=tuple(violations),
-        warnings=(*_warnings(pooled, reward), *(factors.warnings(pooled, latent) if latent else ())),
+        warnings=(*_warnings(pooled, reward, cost), *(factors.warnings(pooled, latent) if latent else ())),
         components=statistics(pooled),
         by_origin={o: {n: describe(v) for n, v in group.items()} for o, group in gather(answers).items()},
         reward=reward,

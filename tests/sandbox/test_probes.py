@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
+from sandbox import probes
 from sandbox.choose import choose
 from sandbox.errors import CandidateError, Violation
 from sandbox.measures import collinear, effective_rank
@@ -232,6 +233,16 @@ def test_warnings_name_constant_components_and_absurd_sizes(embedded: Sandbox) -
     constant, large = report.warnings
     assert "'alive' is 1 in all 336" in constant
     assert "reaches" in large
+
+
+def test_a_program_that_costs_more_than_a_training_is_warned_of(
+    embedded: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probes, "milliseconds", lambda *_: 355.0)
+    (slow,) = probed(embedded, f"{ENTRY}\n    return {{'r': state['x']}}").warnings
+    assert "takes 355 ms, 173 seconds for a million steps" in slow
+    monkeypatch.setattr(probes, "milliseconds", lambda *_: probes.SLOW)
+    assert probed(embedded, f"{ENTRY}\n    return {{'r': state['x']}}").warnings == ()
 
 
 def test_statistics_are_those_of_the_answers(embedded: Sandbox) -> None:
