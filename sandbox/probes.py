@@ -15,6 +15,7 @@ import numpy as np
 
 from sandbox import factors
 from sandbox.batches import flat, folded, join, outputs
+from sandbox.entry import NO_POTENTIAL
 from sandbox.errors import CandidateError, Violation
 from sandbox.factors import Latent
 from sandbox.measures import TIMED_ROWS, Stats, constant, describe, gather, milliseconds, sensitivity, statistics
@@ -173,8 +174,10 @@ def _worthless(service: RewardService, answers: Mapping[str, Answer]) -> list[Vi
     if _RESERVED in components:
         message = "`potential` is the name of the component that the system adds. Call this component otherwise."
         found.append(violation("invalid", "component", message))
+    if latent and any(answer.potential is not None for answer in answers.values()):
+        found.append(violation("invalid", "potential", NO_POTENTIAL))
     if latent:
-        found += factors.refused(pooled)
+        found += factors.refused({name: values for name, values in pooled.items() if name in components})
     if all(constant(v) and (latent or not v.any()) for v in pooled.values()):
         what = "constant" if latent else "zero"
         advice = "Check names, codes and thresholds against the state schema."

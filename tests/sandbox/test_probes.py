@@ -312,6 +312,12 @@ def test_factors_without_information_are_refused(factors: str, rules: set[str], 
     assert {v.kind for v in report.violations} == {"invalid"}
 
 
+def test_a_latent_reward_has_no_potential_even_where_no_gate_looked(embedded: Sandbox) -> None:
+    body = "def potential(state):\n    return state['x']\ndef compute_latent(state, action, next_state):\n"
+    violation = only(probed(embedded, body + "    return {'a': state['x'], 'b': next_state['x']}", form="latent"))
+    assert (violation.kind, violation.rule) == ("invalid", "potential")
+
+
 def test_effective_rank_counts_independent_factors() -> None:
     x = np.random.default_rng(0).normal(size=(5000, 3))
     assert effective_rank(x) == pytest.approx(3, rel=0.01)
