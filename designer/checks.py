@@ -164,9 +164,9 @@ class Verifier:
     ) -> Verification:
         measured: dict[str, Any] = probed.to_json() if probed else {}
         measured.pop("violations", None)
-        if outcome is not None:
+        if probed is not None and outcome is not None:
             measured["outcome"] = asdict(outcome)
-            measured["warnings"] = [*measured["warnings"], *factor_checks.warnings(outcome)]
+            measured["warnings"] = [*measured["warnings"], *factor_checks.warnings(probed, outcome)]
         components = measured.pop("components", {})
         return Verification(
             ok=not violations,

@@ -6,7 +6,10 @@ from sandbox.errors import Violation
 from sandbox.factors import EXACT
 from sandbox.probes import ProbeReport
 from training.credit.relevance import Relevance
+from training.observation import LEAST_DEVIATION
 
+SEEN = 0.1
+"""Normalised deviation below which a decoder hardly sees a factor."""
 TELLING = 0.05
 """Share of the outcomes' variance below which factors count as saying nothing about them."""
 
@@ -55,8 +58,27 @@ def _one_thing(probed: ProbeReport, outcome: Relevance, varying: list[str]) -> b
     return all((one, two) in same for i, one in enumerate(seen) for two in seen[i + 1 :])
 
 
-def warnings(outcome: Relevance) -> list[str]:
+def warnings(probed: ProbeReport, outcome: Relevance) -> list[str]:
     """What is worth mending, and no reason to refuse."""
+    return [*_tiny(probed, outcome), *_says_little(outcome)]
+
+
+def _tiny(probed: ProbeReport, outcome: Relevance) -> list[str]:
+    """Factors that a decoder hardly sees.
+
+    A floor relative to the factor would let it see them, and the rounding of what should be constant as well.
+    """
+    spread = {name: max(told["std"], outcome.deviation.get(name, 0.0)) for name, told in probed.components.items()}
+    return [
+        f"Component {name!r} varies by {size:.2g} (its standard deviation), too little for a decoder, which takes "
+        f"less than {LEAST_DEVIATION:g} for next to constant. Multiply it, so that it varies by about 1, or "
+        "leave it out if that is rounding."
+        for name, size in spread.items()
+        if 0 < size < SEEN * LEAST_DEVIATION
+    ]
+
+
+def _says_little(outcome: Relevance) -> list[str]:
     if outcome.explained is None or outcome.explained >= TELLING:
         return []
     return [

@@ -56,6 +56,14 @@ def test_two_factors_beside_a_constant_are_sound(cartpole: Verifier) -> None:
     assert found.ok and any("'c' is 1 in all" in warning for warning in found.measured["warnings"])
 
 
+def test_a_factor_too_small_for_a_decoder_is_warned_of(cartpole: Verifier) -> None:
+    found = verified(cartpole, angle=f"1e-7 * {ANGLE}", push=PUSH)
+    (tiny,) = [warning for warning in found.measured["warnings"] if "'angle'" in warning]
+    assert found.ok and "Multiply it" in tiny
+    found = verified(cartpole, angle=f"1e-3 * {ANGLE}", push=PUSH, c="np.ones(len(action))")
+    assert not [warning for warning in found.measured["warnings"] if "Multiply it" in warning]
+
+
 def sampled(**ends: tuple[float, float]) -> ProbeReport:
     """A report on factors that lay between these ends; those that varied follow each other exactly."""
     seen = [name for name, (low, high) in ends.items() if low < high]
@@ -65,7 +73,7 @@ def sampled(**ends: tuple[float, float]) -> ProbeReport:
 
 
 def recorded(constant: Mapping[str, float], *, alike: bool) -> Relevance:
-    return Relevance(episodes=9, correlation={}, explained=None, constant=constant, alike=alike)
+    return Relevance(episodes=9, correlation={}, explained=None, constant=constant, deviation={}, alike=alike)
 
 
 def test_an_event_that_only_an_episode_or_only_a_sample_shows_is_a_factor() -> None:

@@ -34,6 +34,8 @@ class Relevance:
     """
     constant: Mapping[str, float]
     """Factor -> its number, for those that had one number in every step."""
+    deviation: Mapping[str, float]
+    """Factor -> standard deviation over all steps."""
     alike: bool
     """Whether those that varied from step to step follow each other exactly, so that one of them would do."""
 
@@ -64,6 +66,7 @@ def relevance(episodes: Sequence[Episode], reward: RewardFunction) -> Relevance:
         correlation={name: _correlation(values, outcome) if varied else None for name, values in means.items()},
         explained=_explained(np.stack(list(means.values()), 1), outcome) if varied else None,
         constant=constant,
+        deviation={name: float(values.std()) for name, values in every.items()},
         alike=_alike([values for name, values in every.items() if name not in constant]),
     )
 

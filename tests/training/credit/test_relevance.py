@@ -90,6 +90,7 @@ def test_what_varies_and_what_follows_another_is_told_of_every_step():
     assert found.constant == {"one": np.float32(0.1), "two": np.float32(0.1)} and found.alike
     found = relevance(episodes(10), Reads("x", "y", "one"))
     assert found.constant.keys() == {"one"} and not found.alike
+    assert found.deviation["x"] == np.concatenate([e.state["x"] for e in episodes(10)]).astype(np.float64).std()
 
 
 class Once:
