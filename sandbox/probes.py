@@ -19,12 +19,13 @@ from sandbox.entry import NO_POTENTIAL
 from sandbox.errors import CandidateError, Violation
 from sandbox.factors import Latent
 from sandbox.measures import TIMED_ROWS, Stats, constant, describe, gather, milliseconds, sensitivity, statistics
+from sandbox.program import Form
 from sandbox.recheck import Reference
 from sandbox.rowwise import BATCH_SIZES, Reasking, drawn_salt, violation
 from sandbox.service import Answer, Array, Call, RewardService
 
 LARGE = 1e4
-"""Reward of one step above which a warning is given."""
+"""Reward of one step above which a warning is given; factors are summed by nobody, and a decoder finds their scale."""
 SLOW = 90.0
 """Milliseconds of a call with 2,048 transitions above which a warning is given: all else that a training of one learner
 alone does takes as long for as many steps, and in a population a quarter of it (95,441 and 22,756 steps a second with
@@ -191,14 +192,14 @@ def _pooled(answers: Mapping[str, Answer]) -> dict[str, Array]:
     return {name: np.concatenate([group[name] for group in groups]) for name in groups[0]}
 
 
-def _warnings(pooled: Mapping[str, Array], reward: Stats, cost: float) -> tuple[str, ...]:
+def _warnings(pooled: Mapping[str, Array], reward: Stats, cost: float, form: Form) -> tuple[str, ...]:
     told = [
         f"Component {name!r} is {values[0]:.4g} in all {len(values)} sampled transitions."
         for name, values in pooled.items()
         if constant(values)
     ]
     largest = max(abs(reward["min"]), abs(reward["max"]))
-    if largest > LARGE:
+    if largest > LARGE and form == "reward":
         told.append(f"The reward of one step reaches {largest:.4g}; a few units are usual. Scale the components down.")
     if cost > SLOW:
         seconds = cost / 1000 * 1e6 / TIMED_ROWS
@@ -224,7 +225,10 @@ def _report(
     return ProbeReport(
         ok=not violations,
         violations=tuple(violations),
-        warnings=(*_warnings(pooled, reward, cost), *(factors.warnings(pooled, latent) if latent else ())),
+        warnings=(
+            *_warnings(pooled, reward, cost, service.program.form),
+            *(factors.warnings(pooled, latent) if latent else ()),
+        ),
         components=statistics(pooled),
         by_origin={o: {n: describe(v) for n, v in group.items()} for o, group in gather(answers).items()},
         reward=reward,

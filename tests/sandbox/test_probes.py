@@ -294,6 +294,8 @@ def test_factors_that_differ_are_not_warned_of(embedded: Sandbox) -> None:
     body = "def compute_latent(state, action, next_state):\n"
     body += "    return {'a': state['x'], 'b': next_state['x'], 'size': np.abs(state['x']), 'push': action[:, 0]}"
     assert probed(embedded, body, form="latent").warnings == ()
+    large = body.replace("state['x'],", "1e5 * state['x'],")
+    assert probed(embedded, large, form="latent").warnings == (), "a decoder finds every such scale"
 
 
 @pytest.mark.parametrize(
