@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from designer import factor_checks
-from designer.jailed import JailedReward, call
+from designer.jailed import JailedReward, ProgramFailure, call
 from designer.store import Json
 from envs import record, scripted
 from envs.episode import Episode, Transitions
@@ -20,7 +20,6 @@ from sandbox.recheck import Reference
 from sandbox.service import Sandbox
 from training.audit import AuditReport, audit
 from training.credit.relevance import LEAST, Relevance, relevance
-from training.reward import RewardFailure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +118,7 @@ class Verifier:
             if not report.ok:
                 return self._verdict(program, report.violations)
         played, samples = self.recorded()
-        recorded_step = "relevance_call" if program.form == "latent" else "audit_call"
+        probed: probes.ProbeReport | None = None
         try:
             with JailedReward(self.sandbox, program) as reward:
                 probed = probes.probe(reward.service, {k: call(v) for k, v in samples.items()}, training=self._training)
@@ -133,9 +132,9 @@ class Verifier:
                 audited = audit(played, reward, gamma=self.task.ppo.gamma, task_weight=self.task.task_weight)
         except CandidateError as error:
             return self._verdict(program, (error.violation,))
-        except RewardFailure as error:
-            violation = Violation(stage="sandbox", kind="invalid", rule=recorded_step, message=str(error))
-            return self._verdict(program, (violation,))
+        except ProgramFailure as error:
+            message = f"{error.violation.message} (in recorded episodes)"
+            return self._verdict(program, (replace(error.violation, message=message),), probed)
         return self._verdict(program, self._vetoes(program, audited), probed, audited)
 
     def _vetoes(self, program: RewardProgram, audited: AuditReport) -> tuple[Violation, ...]:

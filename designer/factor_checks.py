@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sandbox.errors import Violation
 from sandbox.factors import EXACT
 from sandbox.probes import ProbeReport
@@ -20,6 +22,10 @@ def refused(probed: ProbeReport, outcome: Relevance) -> tuple[Violation, ...]:
     An event that random play never meets is a sound factor: it counts as soon as one scripted episode shows it. Where
     nothing shows it a decoder could not learn of it either, and the others must be two without it.
     """
+    odd = sorted(set(outcome.deviation) ^ set(probed.components))
+    if odd:
+        message = f"The factors {odd} are returned for some transitions and not for others. Return every one always."
+        return (replace(_violation(message), kind="not_rowwise", rule="components"),)
     constant = {name: number for name, number in outcome.constant.items() if _is_always(probed, name, number)}
     varying = [name for name in probed.components if name not in constant]
     still = ", ".join(f"`{name}` ({number:.4g})" for name, number in constant.items())

@@ -12,7 +12,7 @@ from envs import catalog
 from sandbox.embedded import EmbeddedSandbox
 from sandbox.factors import Latent
 from sandbox.probes import ProbeReport
-from sandbox.program import RewardProgram
+from sandbox.program import Form, RewardProgram
 from training.credit.relevance import Relevance
 
 ANGLE, PUSH = 'np.abs(next_state["pole_angle"])', "(action == 1).astype(np.float32)"
@@ -72,22 +72,51 @@ def sampled(**ends: tuple[float, float]) -> ProbeReport:
     return ProbeReport(ok=True, violations=(), components=components, latent=Latent(effective_rank=1, collinear=pairs))
 
 
-def recorded(constant: Mapping[str, float], *, alike: bool) -> Relevance:
-    return Relevance(episodes=9, correlation={}, explained=None, constant=constant, deviation={}, alike=alike)
+def recorded(constant: Mapping[str, float], *others: str, alike: bool) -> Relevance:
+    """Of episodes in which ``others`` varied."""
+    deviation = {**dict.fromkeys(constant, 0.0), **dict.fromkeys(others, 1.0)}
+    return Relevance(episodes=9, correlation={}, explained=None, constant=constant, deviation=deviation, alike=alike)
 
 
 def test_an_event_that_only_an_episode_or_only_a_sample_shows_is_a_factor() -> None:
     event = sampled(near=(0, 1), opens=(0, 0))
-    assert not factor_checks.refused(event, recorded({}, alike=False))
-    assert factor_checks.refused(event, recorded({"opens": 0.0}, alike=True))
-    assert not factor_checks.refused(event, recorded({"opens": 1.0}, alike=True)), "it was 0 before"
-    assert not factor_checks.refused(sampled(near=(0, 1), opens=(0, 1)), recorded({"opens": 0.0}, alike=True))
+    assert not factor_checks.refused(event, recorded({}, "near", "opens", alike=False))
+    assert factor_checks.refused(event, recorded({"opens": 0.0}, "near", alike=True))
+    assert not factor_checks.refused(event, recorded({"opens": 1.0}, "near", alike=True)), "it was 0 before"
+    assert not factor_checks.refused(sampled(near=(0, 1), opens=(0, 1)), recorded({"opens": 0.0}, "near", alike=True))
 
 
 def test_factors_that_the_samples_tell_apart_are_not_one_thing() -> None:
     both = sampled(one=(0, 1), two=(0, 1), event=(0, 0))
-    assert factor_checks.refused(both, recorded({"event": 0.0}, alike=True))
+    assert factor_checks.refused(both, recorded({"event": 0.0}, "one", "two", alike=True))
     apart = ProbeReport(
         ok=True, violations=(), components=both.components, latent=Latent(effective_rank=2, collinear=())
     )
-    assert not factor_checks.refused(apart, recorded({"event": 0.0}, alike=True))
+    assert not factor_checks.refused(apart, recorded({"event": 0.0}, "one", "two", alike=True))
+
+
+def test_factors_that_come_and_go_are_refused() -> None:
+    (violation,) = factor_checks.refused(
+        sampled(one=(0, 1), two=(0, 1)), recorded({}, "one", "two", "new", alike=False)
+    )
+    assert (violation.kind, violation.rule) == ("not_rowwise", "components") and "'new'" in violation.message
+
+
+@pytest.mark.parametrize("form", ["latent", "reward"])
+def test_a_failure_in_recorded_episodes_keeps_its_kind_its_line_and_what_was_measured(
+    cartpole: Verifier, form: Form
+) -> None:
+    source = f"""import numpy as np
+
+
+def compute_{form}(state, action, next_state):
+    if len(action) > 10_000:
+        next_state["pole_angle"][len(action)]
+    return {{"angle": {ANGLE}, "push": {PUSH}}}
+"""
+    found = cartpole.verify(RewardProgram(source, form))
+    (violation,) = found.violations
+    assert (violation.stage, violation.kind, violation.rule) == ("sandbox", "exception", "IndexError")
+    assert violation.line == 6 and violation.message.endswith("(in recorded episodes)")
+    assert found.components.keys() == {"angle", "push"} and found.measured["sensitivity"]
+    assert found.status == "failed"
