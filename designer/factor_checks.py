@@ -20,7 +20,7 @@ def refused(probed: ProbeReport, outcome: Relevance) -> tuple[Violation, ...]:
     """Fewer than two factors that vary, or such as say one thing, in all samples and recorded episodes together.
 
     An event that random play never meets is a sound factor: it counts as soon as one scripted episode shows it. Where
-    nothing shows it a decoder could not learn of it either, and the others must be two without it.
+    nothing shows it, it cannot be told from a constant, and the others must be two without it.
     """
     odd = sorted(set(outcome.deviation) ^ set(probed.components))
     if odd:

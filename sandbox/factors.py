@@ -14,7 +14,6 @@ from sandbox.service import Array
 
 EXACT = 1 - 1e-6
 """Absolute correlation from which one factor follows another but for rounding."""
-
 FAR = 2 / 3
 """Share of the factors that vary, below which their effective rank is told: of three, one too many leaves less."""
 _MOST = 8
