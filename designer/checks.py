@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from designer.jailed import JailedReward, call
+from designer import factor_checks
+from designer.jailed import JailedReward, ProgramFailure, call
 from designer.store import Json
 from envs import record, scripted
 from envs.episode import Episode, Transitions
@@ -20,7 +21,6 @@ from sandbox.recheck import Reference
 from sandbox.service import Sandbox
 from training.audit import AuditReport, audit
 from training.credit.relevance import LEAST, Relevance, relevance
-from training.reward import RewardFailure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +69,6 @@ LATENT_EPISODES = 32
 """Random episodes whose outcomes a latent reward's factors are held against, and scripted ones besides, at most."""
 LATENT_STEPS = 16_000
 """Steps that these random episodes may have together, but for eight of them."""
-TELLING = 0.05
-"""Share of the outcomes' variance below which factors count as saying nothing about them."""
 
 
 class Verifier:
@@ -126,7 +124,7 @@ class Verifier:
             if not report.ok:
                 return self._verdict(program, report.violations)
         played, samples = self.recorded()
-        recorded_step = "relevance_call" if program.form == "latent" else "audit_call"
+        probed: probes.ProbeReport | None = None
         try:
             with JailedReward(self.sandbox, program) as reward:
                 probed = probes.probe(reward.service, {k: call(v) for k, v in samples.items()}, training=self._training)
@@ -134,15 +132,15 @@ class Verifier:
                     return self._verdict(program, probed.violations, probed)
                 if program.form == "latent":
                     reward.restart()
-                    told = relevance(self.outcomes(), reward, agents=self.task.agents)
-                    return self._verdict(program, (), probed, outcome=told)
+                    outcome = relevance(self.outcomes(), reward, agents=self.task.agents)
+                    return self._verdict(program, factor_checks.refused(probed, outcome), probed, outcome=outcome)
                 reward.restart()
                 audited = audit(played, reward, gamma=self.task.ppo.gamma, task_weight=self.task.task_weight)
         except CandidateError as error:
             return self._verdict(program, (error.violation,))
-        except RewardFailure as error:
-            violation = Violation(stage="sandbox", kind="invalid", rule=recorded_step, message=str(error))
-            return self._verdict(program, (violation,))
+        except ProgramFailure as error:
+            message = f"{error.violation.message} (in recorded episodes)"
+            return self._verdict(program, (replace(error.violation, message=message),), probed)
         return self._verdict(program, self._vetoes(program, audited), probed, audited)
 
     def _vetoes(self, program: RewardProgram, audited: AuditReport) -> tuple[Violation, ...]:
@@ -171,9 +169,9 @@ class Verifier:
     ) -> Verification:
         measured: dict[str, Any] = probed.to_json() if probed else {}
         measured.pop("violations", None)
-        if outcome is not None:
+        if probed is not None and outcome is not None:
             measured["outcome"] = asdict(outcome)
-            measured["warnings"] = [*measured["warnings"], *_says_little(outcome)]
+            measured["warnings"] = [*measured["warnings"], *factor_checks.warnings(probed, outcome)]
         components = measured.pop("components", {})
         return Verification(
             ok=not violations,
@@ -190,13 +188,3 @@ class Verifier:
             reference=probed.reference if probed else None,
             gate=self._with_gate,
         )
-
-
-def _says_little(outcome: Relevance) -> list[str]:
-    if outcome.explained is None or outcome.explained >= TELLING:
-        return []
-    return [
-        f"A linear probe on the factors tells {outcome.explained:.0%} of how the outcomes by length of "
-        f"{outcome.episodes} recorded episodes differ. Add a factor that an episode which goes well shows more, or "
-        "less, of."
-    ]

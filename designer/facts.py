@@ -164,6 +164,8 @@ def critic_facts(task: TaskSpec, program: RewardProgram, verification: Json, slo
         "verification": {
             "ok": verification["ok"],
             "violations": verification["violations"],
+            # What a call costs stands here where it is too much, and nowhere else: it differs from run to run, and
+            # equal programs are asked about in equal words.
             "warnings": measured.get("warnings", []),
             "components": verification["components"],
             "sensitivity": measured.get("sensitivity", {}),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,7 +16,8 @@ from designer.settings import DesignSettings
 from envs import catalog
 from envs.errors import UserError
 from envs.task import TaskSpec
-from sandbox.program import RewardProgram
+from sandbox.errors import CandidateError
+from sandbox.program import ENTRY_POINT, Form, RewardProgram
 from training.credit.settings import DEFAULT_METHOD, Method
 
 
@@ -26,6 +29,16 @@ def _program_file(file: Path, form: Literal["reward", "latent"]) -> RewardProgra
         raise UserError(f"{file} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{file} is not UTF-8 text; a reward program is Python source.") from error
+
+
+def _advised(program: RewardProgram, rule: str, message: str) -> str:
+    """A violation's message, and which option to change where a file has the other form's entry point alone."""
+    other: Form = "latent" if program.form == "reward" else "reward"
+    defined = set(re.findall(r"^def (\w+)\(", program.source, re.MULTILINE))
+    if rule != "entry_point" or program.entry_point in defined or ENTRY_POINT[other] not in defined:
+        return message
+    option = "add --form latent" if other == "latent" else "leave --form latent out"
+    return f"{message.removesuffix('.')}. To take the file as it is, {option}."
 
 
 def _task(task: str, env: str | None, state: str | None) -> TaskSpec:
@@ -65,6 +78,8 @@ def verify(
     if not gate:
         print_line("rewardsmith: --no-gate: the static gate is OFF; only the jail holds this program.", stderr=True)
     found = Verifier(spec, choose(sandbox), seed=seed, with_gate=gate).verify(program).to_json()
+    for violation in found["violations"]:
+        violation["message"] = _advised(program, violation["rule"], violation["message"])
     if as_json:
         print_json(found)
     else:
@@ -118,7 +133,12 @@ def train(
         device=device,
     )
     console = wide_console(stderr=as_json)
-    told = train_file(_program_file(file, form), settings, sandbox, console, decoder)
+    program = _program_file(file, form)
+    try:
+        told = train_file(program, settings, sandbox, console, decoder)
+    except CandidateError as error:
+        message = _advised(program, error.violation.rule, error.violation.message)
+        raise CandidateError(replace(error.violation, message=message)) from error
     if as_json:
         print_json(told)
     return DONE

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from envs.episode import Fields, Transitions
-from sandbox.errors import CandidateError
+from sandbox.errors import CandidateError, Violation
 from sandbox.program import RewardProgram
 from sandbox.recheck import Reference, recheck
 from sandbox.rowwise import drawn_salt
@@ -29,6 +29,14 @@ def call(transitions: Transitions, memory: Fields | None = None) -> Call:
 
 RECHECKS = 16
 """One call in so many, chosen by chance, is checked by asking for some of its rows again."""
+
+
+class ProgramFailure(RewardFailure):
+    """What a program did wrong outside the probes, with the violation that tells kind, rule and line."""
+
+    def __init__(self, violation: Violation) -> None:
+        super().__init__(f"{violation.kind}: {violation.message}")
+        self.violation = violation
 
 
 class JailedReward:
@@ -58,17 +66,17 @@ class JailedReward:
         self._names: frozenset[str] | None = None
 
     def __call__(self, transitions: Transitions) -> RewardAnswer:
-        """Components and potentials; a program that fails raises ``RewardFailure`` with the reason."""
+        """Components and potentials; a program that fails raises ``ProgramFailure``."""
         asked = call(transitions, self._memory)
         try:
             answer = self.service.evaluate(asked, salt=drawn_salt(), deadline=self._deadline)
             self._check_again(asked, answer)
         except CandidateError as error:
-            violation = error.violation
-            raise RewardFailure(f"{violation.kind}: {violation.message}") from error
+            raise ProgramFailure(error.violation) from error
         names = frozenset(answer.components)
         if self._names not in (None, names):
-            raise RewardFailure("invalid: the names of the components differ from call to call")
+            message = "the names of the components differ from call to call"
+            raise ProgramFailure(Violation(stage="sandbox", kind="invalid", rule="components", message=message))
         self._names, self._memory = names, answer.memory
         return RewardAnswer(
             components=answer.components, potential=answer.potential, next_potential=answer.next_potential
@@ -84,8 +92,8 @@ class JailedReward:
             raise CandidateError(found)
 
     def restart(self) -> None:
-        """Forget all memory."""
-        self._memory, self._names = None, None
+        """Forget all memory; the names of the components stay those of the program."""
+        self._memory = None
 
     def close(self) -> None:
         """End the jail."""

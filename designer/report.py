@@ -28,7 +28,7 @@ from designer.scorecard import delivered, difference
 from designer.settings import DesignSettings
 from designer.store import Json, RunStore
 from designer.trainings import unpack
-from designer.views import fitness_text, outcome_lines
+from designer.views import cost_lines, fitness_text, outcome_lines
 from envs.task import TaskSpec
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -213,6 +213,7 @@ def _candidate(store: RunStore, task: TaskSpec, candidate: str) -> Json:
     parent = facts.get("revision_of")
     analysis = _record(store, candidate, "analysis")
     training = _record(store, candidate, "training") or {}
+    measured = (_record(store, candidate, "verification") or {}).get("measured", {})
     return {
         **facts,
         "code": Markup(highlight(source, PythonLexer(), _FORMATTER)),
@@ -225,7 +226,8 @@ def _candidate(store: RunStore, task: TaskSpec, candidate: str) -> Json:
         "factor_verdict": factor_verdict(training),
         "factor_notes": factor_notes(training),
         "decoded": store.read_json(f"candidates/{candidate}/decoded.json"),
-        "outcome": outcome_lines((_record(store, candidate, "verification") or {}).get("measured", {})),
+        "outcome": outcome_lines(measured),
+        "cost": cost_lines(measured),
         "episodes": _episodes(store, task, candidate, analysis),
     }
 

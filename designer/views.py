@@ -18,6 +18,7 @@ from designer.factors import FACTOR_COLUMNS, factor_notes, factor_rows, factor_v
 from designer.store import Json, RunStore
 from designer.trainings import unpack
 from envs.task import TaskSpec
+from sandbox.measures import TIMED_ROWS
 
 
 def fitness_text(fitness: Json | None) -> str:
@@ -167,7 +168,7 @@ def verification_view(found: Json) -> RenderableType:
     lines += [f"warning: {w}" for w in found["measured"].get("warnings", [])]
     if found["audit"]:
         lines.append(f"audit: {found['audit']['verdict']}")
-    lines += outcome_lines(found["measured"])
+    lines += [*outcome_lines(found["measured"]), *cost_lines(found["measured"])]
     parts: list[RenderableType] = [Text("\n".join(lines))]
     if found["components"]:
         keys = ("min", "mean", "max", "std", "share")
@@ -190,6 +191,12 @@ def outcome_lines(measured: Json) -> list[str]:
     told = ", ".join(f"{name} {value:+.2f}" for name, value in found["correlation"].items() if value is not None)
     probe = f"a linear probe tells {found['explained']:.0%} of the variance in the outcomes by length of"
     return [*lines, f"{probe} {found['episodes']} recorded episodes; correlations: {told or 'none'}"]
+
+
+def cost_lines(measured: Json) -> list[str]:
+    """How long a program takes; nothing where that was not measured."""
+    taken = measured.get("milliseconds")
+    return [f"a call with {TIMED_ROWS:,} transitions takes {taken:.3g} ms"] if taken else []
 
 
 def _training(record: Json) -> RenderableType:

@@ -12,6 +12,10 @@ from sandbox.program import ENTRY_POINT, Form
 
 _TRANSITION = ("state", "action", "next_state")
 _RESERVED = "potential"
+NO_POTENTIAL = (
+    "A latent reward is paid by its decoder, and a `potential` by nobody. Return what it measures as a factor of "
+    "`compute_latent`, after the step or as its change; where `compute_latent` calls it, give it another name."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,8 @@ def read_entry(tree: ast.Module, form: Form) -> Entry:
         violations += _returns(function, memory)
         components = _components(function)
         violations += _names(function, components)
+    if form == "latent" and "potential" in defined:
+        violations.append(_violation("potential", NO_POTENTIAL, defined["potential"]))
     for helper, arguments in (("potential", ("state",)), ("init_memory", ("batch_size",))):
         if helper in defined:
             violations += _signature(defined[helper], arguments, None)

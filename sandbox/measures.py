@@ -14,9 +14,14 @@ from sandbox.service import Answer, Array, Call, RewardService
 Stats = dict[str, float]
 COLLINEAR = 0.99
 """Absolute correlation above which two factors say the same."""
+_NOTHING = 1e-6
+"""Variance, of standardised factors, that is rounding."""
+_REACHED = 1e-3
+"""Weight of a factor in a combination of unit length, below which it is no part of it."""
 _SENSITIVITY_ROWS = 512
 _SENSITIVITY_BATCH = 32_768
-_TIMED_BATCH = 2048
+TIMED_ROWS = 2048
+"""Transitions of the call whose time is measured."""
 
 
 def gather(answers: Mapping[str, Answer]) -> dict[str, dict[str, Array]]:
@@ -43,13 +48,17 @@ def statistics(pooled: Mapping[str, Array]) -> dict[str, Stats]:
     }
 
 
+def constant(values: Array) -> bool:
+    """Whether ``(N,)`` values are one number; their deviation may be above 0 by rounding."""
+    return bool(values.max() == values.min())
+
+
 def effective_rank(factors: Array) -> float:
     """Exponential of the entropy of the normalised singular values of standardised ``(N, d)`` factors.
 
     Source: Roy and Vetterli, "The effective rank", EUSIPCO 2007. Constant factors count as nothing.
     """
-    spread = factors.std(axis=0)
-    varying = factors[:, spread > 0]
+    varying = factors[:, [not constant(column) for column in factors.T]]
     if varying.shape[1] == 0:
         return 0.0
     standard = (varying - varying.mean(axis=0)) / varying.std(axis=0)
@@ -61,7 +70,7 @@ def effective_rank(factors: Array) -> float:
 
 def collinear(factors: Mapping[str, Array]) -> tuple[tuple[str, str, float], ...]:
     """Pairs of factors whose correlation is beyond ``COLLINEAR``, with that correlation."""
-    names = [name for name, values in factors.items() if values.std() > 0]
+    names = [name for name, values in factors.items() if not constant(values)]
     if len(names) < 2:
         return ()
     correlation = np.corrcoef(np.stack([factors[name] for name in names]))
@@ -71,6 +80,20 @@ def collinear(factors: Mapping[str, Array]) -> tuple[tuple[str, str, float], ...
         for j, b in enumerate(names)
         if i < j and abs(correlation[i, j]) > COLLINEAR
     )
+
+
+def dependent(factors: Mapping[str, Array]) -> tuple[str, ...]:
+    """Factors that are weighted sums of each other but for rounding; pairs, which ``collinear`` tells, are left out.
+
+    They are the ones that the correlations' null space reaches.
+    """
+    twins = {two for _, two, _ in collinear(factors)}
+    names = [name for name, values in factors.items() if name not in twins and not constant(values)]
+    if len(names) < 3:
+        return ()
+    values, vectors = np.linalg.eigh(np.corrcoef(np.stack([factors[name] for name in names])))
+    reached = np.abs(vectors[:, values < _NOTHING]).max(axis=1, initial=0.0) > _REACHED
+    return tuple(name for name, found in zip(names, reached, strict=True) if found)
 
 
 def sensitivity(
@@ -111,7 +134,7 @@ def _moved(values: Array, variants: int) -> Array:
 def milliseconds(service: RewardService, call: Call, deadline: float) -> float:
     """Median time of three calls of about 2048 transitions, on the host's clock."""
     length, rows = call.ended.shape
-    batch = take(call, np.arange(max(1, _TIMED_BATCH // length)) % rows)
+    batch = take(call, np.arange(max(1, TIMED_ROWS // length)) % rows)
     times = []
     for _ in range(3):
         began = time.perf_counter()

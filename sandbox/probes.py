@@ -13,26 +13,24 @@ from typing import Any
 
 import numpy as np
 
+from sandbox import factors
 from sandbox.batches import flat, folded, join, outputs
+from sandbox.entry import NO_POTENTIAL
 from sandbox.errors import CandidateError, Violation
-from sandbox.measures import Stats, collinear, describe, effective_rank, gather, milliseconds, sensitivity, statistics
+from sandbox.factors import Latent
+from sandbox.measures import TIMED_ROWS, Stats, constant, describe, gather, milliseconds, sensitivity, statistics
+from sandbox.program import Form
 from sandbox.recheck import Reference
 from sandbox.rowwise import BATCH_SIZES, Reasking, drawn_salt, violation
 from sandbox.service import Answer, Array, Call, RewardService
 
 LARGE = 1e4
-"""Reward of one step above which a warning is given."""
+"""Reward of one step above which a warning is given; factors are summed by nobody, and a decoder finds their scale."""
+SLOW = 90.0
+"""Milliseconds of a call with 2,048 transitions above which a warning is given: all else that a training of one learner
+alone does takes as long for as many steps, and in a population a quarter of it (95,441 and 22,756 steps a second with
+the native reward, docs/performance.md)."""
 _RESERVED = "potential"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Latent:
-    """How the factors of a latent reward lie to each other."""
-
-    effective_rank: float
-    """How many independent factors there are in effect (Roy and Vetterli 2007)."""
-    collinear: tuple[tuple[str, str, float], ...]
-    """Pairs that say the same, with their correlation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,16 +179,11 @@ def _worthless(service: RewardService, answers: Mapping[str, Answer]) -> list[Vi
     if _RESERVED in components:
         message = "`potential` is the name of the component that the system adds. Call this component otherwise."
         found.append(violation("invalid", "component", message))
-    if latent and len(components) < 2:
-        message = "There is only one factor. Return two or more factors that say different things about a transition."
-        found.append(violation("invalid", "factors", message))
-    elif latent and _alike(pooled):
-        message = (
-            "The factors all say one thing: in the sampled transitions each follows the others exactly. Return two or "
-            "more factors that differ."
-        )
-        found.append(violation("invalid", "factors", message))
-    if all(_constant(v) and (latent or not v.any()) for v in pooled.values()):
+    if latent and any(answer.potential is not None for answer in answers.values()):
+        found.append(violation("invalid", "potential", NO_POTENTIAL))
+    if latent:
+        found += factors.refused({name: values for name, values in pooled.items() if name in components})
+    if all(constant(v) and (latent or not v.any()) for v in pooled.values()):
         what = "constant" if latent else "zero"
         advice = "Check names, codes and thresholds against the state schema."
         message = f"Every component is {what} in all {count} sampled transitions ({', '.join(answers)}). {advice}"
@@ -198,31 +191,26 @@ def _worthless(service: RewardService, answers: Mapping[str, Answer]) -> list[Vi
     return found
 
 
-def _alike(factors: Mapping[str, Array]) -> bool:
-    """Whether one factor alone would say the same. One that is constant here may vary where the samples never came."""
-    if any(_constant(values) for values in factors.values()):
-        return False
-    return bool(np.all(np.abs(np.corrcoef(np.stack(list(factors.values())))) > 1 - 1e-6))
-
-
-def _constant(values: Array) -> bool:
-    return bool(values.max() == values.min())
-
-
 def _pooled(answers: Mapping[str, Answer]) -> dict[str, Array]:
     groups = list(gather(answers).values())
     return {name: np.concatenate([group[name] for group in groups]) for name in groups[0]}
 
 
-def _warnings(pooled: Mapping[str, Array], reward: Stats) -> tuple[str, ...]:
+def _warnings(pooled: Mapping[str, Array], reward: Stats, cost: float, form: Form) -> tuple[str, ...]:
     told = [
         f"Component {name!r} is {values[0]:.4g} in all {len(values)} sampled transitions."
         for name, values in pooled.items()
-        if _constant(values)
+        if constant(values)
     ]
     largest = max(abs(reward["min"]), abs(reward["max"]))
-    if largest > LARGE:
+    if largest > LARGE and form == "reward":
         told.append(f"The reward of one step reaches {largest:.4g}; a few units are usual. Scale the components down.")
+    if cost > SLOW:
+        seconds = cost / 1000 * 1e6 / TIMED_ROWS
+        told.append(
+            f"A call with {TIMED_ROWS:,} transitions takes {cost:.0f} ms, {seconds:.0f} seconds for a million steps. "
+            "That is more than all the rest of a training on a quick task. Use fewer and smaller array operations."
+        )
     return tuple(told)
 
 
@@ -237,12 +225,14 @@ def _report(
     reward = describe(np.sum(list(pooled.values()), axis=0))
     latent = None
     if service.program.form == "latent":
-        factors = np.stack(list(pooled.values()), axis=1)
-        latent = Latent(effective_rank=effective_rank(factors), collinear=collinear(pooled))
+        latent = Latent.of(pooled)
     return ProbeReport(
         ok=not violations,
         violations=tuple(violations),
-        warnings=_warnings(pooled, reward),
+        warnings=(
+            *_warnings(pooled, reward, cost, service.program.form),
+            *(factors.warnings(pooled, latent) if latent else ()),
+        ),
         components=statistics(pooled),
         by_origin={o: {n: describe(v) for n, v in group.items()} for o, group in gather(answers).items()},
         reward=reward,

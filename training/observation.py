@@ -15,6 +15,9 @@ from training.layers import padded
 OBSERVATION_CLIP = 10.0
 """Bound on a normalised observation, in deviations."""
 
+LEAST_DEVIATION = 1e-4
+"""Floor of a column's standard deviation: what varies less is next to constant for whoever reads it normalised."""
+
 Moments = tuple[Tensor, Tensor]
 
 
@@ -185,8 +188,8 @@ class RunningMoments:
         self.count = total
 
     def moments(self) -> Moments:
-        """Mean and standard deviation, float32; the deviation is at least 1e-4."""
-        return self.mean.float(), (self.variance + 1e-8).sqrt().float()
+        """Mean and standard deviation, float32; the deviation is at least ``LEAST_DEVIATION``."""
+        return self.mean.float(), (self.variance + LEAST_DEVIATION**2).sqrt().float()
 
     def select(self, learners: Tensor) -> Self:
         """These learners' statistics alone."""

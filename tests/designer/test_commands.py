@@ -125,6 +125,18 @@ def test_a_hostile_file_is_refused_by_the_gate_and_without_it_by_the_jail(said: 
     assert {v["stage"] for v in found} == {"sandbox"} and found[0]["line"] == 5
 
 
+@pytest.mark.parametrize("command", [("verify",), ("verify", "--no-gate"), ("train", "--env-steps", "1")])
+def test_a_file_of_the_other_form_is_told_with_its_option(said: Said, program: Any, command: tuple[str, ...]) -> None:
+    name, *options = command
+    latent = HEADER.replace("compute_reward", "compute_latent") + "    return {'a': state['pole_angle']}\n"
+    code, *words = said(name, program(latent), "--task", "cartpole", "--sandbox", "embedded", *options)
+    assert code == REFUSED and "add --form latent" in " ".join(" ".join(words).split())
+    code, *words = said(
+        name, program(UPRIGHT), "--task", "cartpole", "--sandbox", "embedded", "--form", "latent", *options
+    )
+    assert code == REFUSED and "leave --form latent out" in " ".join(" ".join(words).split())
+
+
 def test_a_reward_that_idling_collects_is_refused_with_the_evidence(said: Said, program: Any) -> None:
     code, out, _ = said("verify", program(IDLE), "--task", "mountaincar", "--json")
     told = json.loads(out)

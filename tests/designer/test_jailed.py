@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import numpy as np
 import pytest
 
-from designer.jailed import RECHECKS, JailedReward, call
+from designer.jailed import RECHECKS, JailedReward, ProgramFailure, call
 from envs.episode import Transitions
 from sandbox.choose import choose
 from sandbox.program import RewardProgram
@@ -64,8 +64,14 @@ def test_rollouts_are_answered_and_memory_goes_on_until_a_restart(sandbox: Sandb
 
 def test_a_program_that_fails_is_the_arms_failure(sandbox: Sandbox) -> None:
     fails = HEADER + "def compute_reward(state, action, next_state):\n    return {'r': 1 / 0}\n"
-    with JailedReward(sandbox, RewardProgram(fails)) as reward, pytest.raises(RewardFailure, match="ZeroDivision"):
+    with (
+        JailedReward(sandbox, RewardProgram(fails)) as reward,
+        pytest.raises(RewardFailure, match="ZeroDivision") as raised,
+    ):
         reward(rollout(0))
+    assert isinstance(raised.value, ProgramFailure)
+    violation = raised.value.violation
+    assert (violation.kind, violation.rule, violation.line) == ("exception", "ZeroDivisionError", 3)
 
 
 @pytest.mark.parametrize("paid", ["np.arange(len(action)) / 9.0", "state['x'] - state['x'].mean()", "np.ones(240)"])
@@ -140,7 +146,8 @@ def compute_reward(state, action, next_state):
 def test_components_keep_their_names(sandbox: Sandbox) -> None:
     with (
         JailedReward(sandbox, RewardProgram(HEADER + RENAMED)) as reward,
-        pytest.raises(RewardFailure, match="names of the components differ"),
+        pytest.raises(ProgramFailure, match="names of the components differ") as raised,
     ):
         reward(rollout(0, steps=1))
         reward(rollout(1))
+    assert (raised.value.violation.kind, raised.value.violation.rule) == ("invalid", "components")

@@ -179,6 +179,13 @@ def test_every_view_of_a_run_shows_its_texts_as_data(store: RunStore) -> None:
         assert "".join(said(out).split()).count("[/x][red]w[link=file:///x]:smile:") >= least, name
 
 
+def test_what_a_program_costs_is_told_where_it_was_measured() -> None:
+    for measured, told in (({"milliseconds": 12.34}, True), ({"milliseconds": 0.0}, False), ({}, False)):
+        out = console()
+        print_view(out, verification_view({**verification(), "measured": measured}))
+        assert ("a call with 2,048 transitions takes 12.3 ms" in said(out)) == told
+
+
 def test_a_review_shows_an_idea_as_data(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
     out = console()
     monkeypatch.setattr(sys, "stdin", io.StringIO("r\n"))

@@ -221,6 +221,7 @@ def test_everything_of_the_winner_is_on_the_page(text: str) -> None:
         "unknown",
         "start: agent_pos=",
         "read the machine",
+        "a call with 2,048 transitions takes 1.2 ms",
     ):
         assert wanted in words, wanted
 

@@ -116,6 +116,14 @@ def test_the_missing_entry_point_names_what_there_is() -> None:
     assert "compute_latent" in check(GOOD, "latent").violations[0].message
 
 
+def test_a_latent_reward_has_no_potential() -> None:
+    latent = GOOD.replace("compute_reward", "compute_latent")
+    assert check(latent, "latent").ok
+    (violation,) = check(f"def potential(state):\n    return state['x']\n\n{latent}", "latent").violations
+    assert (violation.rule, violation.line) == ("potential", 1)
+    assert "Return what it measures as a factor" in violation.message
+
+
 @pytest.mark.parametrize(
     "body",
     [

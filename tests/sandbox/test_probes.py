@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
+from sandbox import probes
 from sandbox.choose import choose
 from sandbox.errors import CandidateError, Violation
 from sandbox.measures import collinear, effective_rank
@@ -237,6 +238,16 @@ def test_warnings_name_constant_components_and_absurd_sizes(embedded: Sandbox) -
     assert "reaches" in large
 
 
+def test_a_program_that_costs_more_than_a_training_is_warned_of(
+    embedded: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probes, "milliseconds", lambda *_: 355.0)
+    (slow,) = probed(embedded, f"{ENTRY}\n    return {{'r': state['x']}}").warnings
+    assert "takes 355 ms, 173 seconds for a million steps" in slow
+    monkeypatch.setattr(probes, "milliseconds", lambda *_: probes.SLOW)
+    assert probed(embedded, f"{ENTRY}\n    return {{'r': state['x']}}").warnings == ()
+
+
 def test_statistics_are_those_of_the_answers(embedded: Sandbox) -> None:
     report = probed(embedded, f"{ENTRY}\n    return {{'a': state['x'], 'b': -3 * state['x'] ** 2}}")
     x = np.concatenate([s.state["x"].ravel() for s in SAMPLES.values()]).astype(np.float64)
@@ -267,6 +278,27 @@ def test_latent_factors_are_measured(embedded: Sandbox) -> None:
     ((one, two, correlation),) = report.latent.collinear
     assert ({one, two}, round(correlation, 3)) == ({"a", "b"}, 1.0)
     assert report.latent.effective_rank < 2.1
+    same, rank = report.warnings
+    assert "`a` and `b` (+1.000). Keep one of each pair." in same
+    assert f"effective rank is {report.latent.effective_rank:.2f}: the 3 factors that vary" in rank
+
+
+def test_a_factor_that_is_the_sum_of_others_is_warned_of(embedded: Sandbox) -> None:
+    body = "def compute_latent(state, action, next_state):\n    a, b = state['x'], next_state['x']\n"
+    body += "    return {'a': a, 'b': b, 'one': np.ones(len(action)), 'change': 2 * a - b, 'push': action[:, 0]}"
+    report = probed(embedded, body, form="latent")
+    assert report.ok and report.latent is not None
+    assert report.latent.dependent == ("a", "b", "change") and report.latent.collinear == ()
+    constant, sums = report.warnings
+    assert "'one'" in constant and "weighted sums of each other in the sampled transitions: `a`, `b`, `change`" in sums
+
+
+def test_factors_that_differ_are_not_warned_of(embedded: Sandbox) -> None:
+    body = "def compute_latent(state, action, next_state):\n"
+    body += "    return {'a': state['x'], 'b': next_state['x'], 'size': np.abs(state['x']), 'push': action[:, 0]}"
+    assert probed(embedded, body, form="latent").warnings == ()
+    large = body.replace("state['x'],", "1e5 * state['x'],")
+    assert probed(embedded, large, form="latent").warnings == (), "a decoder finds every such scale"
 
 
 @pytest.mark.parametrize(
@@ -285,11 +317,21 @@ def test_factors_without_information_are_refused(factors: str, rules: set[str], 
     assert {v.kind for v in report.violations} == {"invalid"}
 
 
+def test_a_latent_reward_has_no_potential_even_where_no_gate_looked(embedded: Sandbox) -> None:
+    body = "def potential(state):\n    return state['x']\ndef compute_latent(state, action, next_state):\n"
+    violation = only(probed(embedded, body + "    return {'a': state['x'], 'b': next_state['x']}", form="latent"))
+    assert (violation.kind, violation.rule) == ("invalid", "potential")
+
+
 def test_effective_rank_counts_independent_factors() -> None:
     x = np.random.default_rng(0).normal(size=(5000, 3))
     assert effective_rank(x) == pytest.approx(3, rel=0.01)
     assert effective_rank(np.stack([x[:, 0], -2 * x[:, 0], np.ones(5000)], axis=1)) == pytest.approx(1, rel=0.01)
     assert effective_rank(np.ones((10, 2))) == 0
+    tenth = np.full(641, 0.1)
+    assert tenth.std() > 0, "rounding leaves a constant a deviation"
+    assert effective_rank(np.stack([x[:641, 0], tenth, 3 * tenth], axis=1)) == 1
+    assert collinear({"a": tenth, "b": 3 * tenth}) == ()
     ((one, two, correlation),) = collinear({"a": x[:, 0], "b": x[:, 1], "c": -x[:, 0]})
     assert (one, two) == ("a", "c")
     assert correlation == pytest.approx(-1)

@@ -18,13 +18,15 @@ RIDGE = 1.0
 """Penalty of the linear probe on standardised factors."""
 AT_ONCE = 32
 """Episodes that go to the reward in one call."""
+EXACT = 1 - 1e-6
+"""Absolute correlation from which one factor follows another but for rounding."""
 LEAST = 8
 """Episodes with unlike outcomes, below which nothing is said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relevance:
-    """How far the factors of recorded episodes tell their outcomes."""
+    """How far the factors of recorded episodes tell their outcomes, and whether they vary there at all."""
 
     episodes: int
     """A team's counts once."""
@@ -35,6 +37,12 @@ class Relevance:
 
     None where the recorded episodes all end alike, or are too few.
     """
+    constant: Mapping[str, float]
+    """Factor -> its number, for those that had one number in every step."""
+    deviation: Mapping[str, float]
+    """Factor -> standard deviation over all steps."""
+    alike: bool
+    """Whether those that varied from step to step follow each other exactly, so that one of them would do."""
 
 
 def relevance(episodes: Sequence[Episode], reward: RewardFunction, *, agents: int = 1) -> Relevance:
@@ -48,12 +56,14 @@ def relevance(episodes: Sequence[Episode], reward: RewardFunction, *, agents: in
     if len(episodes) % agents:
         raise ValueError(f"{len(episodes)} episodes make no whole teams of {agents} agents")
     sums: dict[str, Array] = {}
+    steps: dict[str, list[Array]] = {}
     for start in range(0, len(episodes), AT_ONCE):
         batch = episodes[start : start + AT_ONCE]
         reward.restart()
         for name, values in sorted(reward(side_by_side(batch)).components.items()):
-            own = [values[: len(episode), row].sum(dtype=np.float64) for row, episode in enumerate(batch)]
-            sums[name] = np.concatenate([sums.get(name, np.zeros(0)), own])
+            own = [values[: len(episode), row] for row, episode in enumerate(batch)]
+            steps.setdefault(name, []).extend(own)
+            sums[name] = np.concatenate([sums.get(name, np.zeros(0)), [each.sum(dtype=np.float64) for each in own]])
 
     def of_teams(values: Array) -> Array:
         return np.asarray(values.reshape(-1, agents).sum(1))
@@ -61,16 +71,25 @@ def relevance(episodes: Sequence[Episode], reward: RewardFunction, *, agents: in
     length = of_teams(np.array([len(episode) for episode in episodes]))
     outcome = of_teams(np.array([float(episode.reward.sum()) for episode in episodes])) / length
     means = {name: of_teams(values) / length for name, values in sums.items()}
+    every = {name: np.concatenate(values).astype(np.float64) for name, values in steps.items()}
+    constant = {name: float(values[0]) for name, values in every.items() if values.min() == values.max()}
     varied = len(outcome) >= LEAST and _varies(outcome)
     return Relevance(
         episodes=len(outcome),
         correlation={name: _correlation(values, outcome) if varied else None for name, values in means.items()},
         explained=_explained(np.stack(list(means.values()), 1), outcome) if varied else None,
+        constant=constant,
+        deviation={name: float(values.std()) for name, values in every.items()},
+        alike=_alike([values for name, values in every.items() if name not in constant]),
     )
 
 
 def _correlation(values: Array, outcome: Array) -> float | None:
     return float(np.corrcoef(values, outcome)[0, 1]) if _varies(values) else None
+
+
+def _alike(varying: Sequence[Array]) -> bool:
+    return bool(np.all(np.abs(np.corrcoef(np.stack(varying))) > EXACT)) if varying else True
 
 
 def _varies(values: Array) -> bool:

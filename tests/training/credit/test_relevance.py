@@ -121,3 +121,31 @@ def test_a_teams_episodes_count_once_and_come_whole():
     assert relevance(team_episodes(7, 3), Reads("x", "y"), agents=3).explained is None
     with pytest.raises(ValueError, match="8 episodes make no whole teams of 3 agents"):
         relevance(episodes(8), Reads("x", "y"), agents=3)
+
+
+def test_what_varies_and_what_follows_another_is_told_of_every_step():
+    found = relevance(episodes(10), Reads("x", "one", "two"))
+    assert found.constant == {"one": np.float32(0.1), "two": np.float32(0.1)} and found.alike
+    found = relevance(episodes(10), Reads("x", "y", "one"))
+    assert found.constant.keys() == {"one"} and not found.alike
+    assert found.deviation["x"] == np.concatenate([e.state["x"] for e in episodes(10)]).astype(np.float64).std()
+
+
+class Once:
+    """A copy of ``x`` that departs from it in a single step of all."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self, transitions: Transitions) -> RewardAnswer:
+        copy = transitions.state["x"].copy()
+        copy[0, 0] += 100.0 if self.asked == 0 else 0.0
+        self.asked += 1
+        return RewardAnswer(components={"x": transitions.state["x"], "copy": copy})
+
+    def restart(self) -> None:
+        pass
+
+
+def test_one_step_that_differs_tells_factors_apart():
+    assert not relevance(episodes(40), Once()).alike
