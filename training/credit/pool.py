@@ -27,8 +27,8 @@ FACTOR_CLIP = 10.0
 
 A linear one is fitted to sums, in which a rare event counts whole; cut off, it would be paid less than it is worth.
 """
-REFIT = 400
-"""Updates that fit a frozen decoder."""
+REFIT, FITTED = 100, 400
+"""Updates that fit a frozen decoder to what all its learners remember, and how many it has seen in all at the least."""
 DRAWN_AT_ONCE = 16
 """Updates whose steps are drawn together: drawn one by one they took twice as long."""
 IMPORTANCE_EPISODES = 64
@@ -77,6 +77,7 @@ class CreditPool:
         hidden = () if credit.method == "ridge" else credit.hidden
         self._decoder = initial_decoder(factors, hidden, weights, device)
         self._adam = Adam(self._decoder.matrices)
+        self._updates = 0
 
     @property
     def decoder(self) -> Decoder:
@@ -133,7 +134,10 @@ class CreditPool:
         )  # fmt: skip
         pool._moments.update(pool._episodes.steps())
         scale = pool.scale()
-        pool._fit(REFIT, scale)
+        # It begins as the decoder of the learner that knows the most episodes.
+        first = max(learners, key=lambda learner: len(self._episodes.outcomes(learner)[0]))
+        pool._decoder = self._decoder.select(torch.tensor([first]))
+        pool._fit(max(REFIT, FITTED - self._updates), scale)
         mean, deviation = pool._moments.moments()
         layers = pool._decoder.weights(0)
         layers["decoder.0.weight"] = layers["decoder.0.weight"][: self.factors]
@@ -198,6 +202,7 @@ class CreditPool:
                 bias[p, 0, 0] = start
 
     def _learn(self, method: Method, updates: int, scale: Tensor) -> None:
+        self._updates += updates
         episodes = max(1, self._credit.rows // self._most)
         batch = self._episodes.sample(updates * episodes, self._most, self._draws)
         known = scale > 0

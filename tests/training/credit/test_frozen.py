@@ -93,6 +93,27 @@ def test_what_helps_has_a_positive_effect_and_what_hurts_a_negative_one(method):
     assert effect["same"] == 0.0
 
 
+def test_a_frozen_network_goes_on_from_what_was_learned(monkeypatch):
+    """It begins as the decoder of the learner that knows most, here the second one."""
+    rng = np.random.default_rng(0)
+    factors = torch.from_numpy(rng.normal(size=(2, 40, 2, 3)).astype(np.float32))
+    ended = np.zeros((2, 40, 2), bool)
+    ended[0, 39], ended[1, 9::10] = True, True
+    pool = CreditPool(Credit(method="rd", hidden=(16,)), [NAMES, NAMES], [0, 1], rows=2, longest=40, device="cpu")
+    pool(factors, rng.normal(size=(2, 40, 2)) * ended, ended)
+    before = pool.decoder.weights(1)
+    before["decoder.0.weight"] = before["decoder.0.weight"][: len(NAMES)]
+    monkeypatch.setattr("training.credit.pool.REFIT", 0)
+    monkeypatch.setattr("training.credit.pool.FITTED", 0)
+    same = pool.frozen([0, 1])
+    assert same is not None and all(np.array_equal(same.weights[name], before[name]) for name in before)
+    monkeypatch.undo()
+    fitted = pool.frozen([0, 1])
+    assert fitted is not None and not any(np.array_equal(fitted.weights[name], before[name]) for name in before)
+    kept = pool.decoder.weights(1)["decoder.1.weight"]
+    assert np.array_equal(kept, before["decoder.1.weight"]), "the one that learns is not touched"
+
+
 @pytest.mark.parametrize("length", [50, 1000])
 def test_a_rare_factor_is_paid_whole(length):
     """One step in a thousand is worth the outcome: its sum is the outcome, however many deviations off it stands."""
