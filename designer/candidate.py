@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, TypedDict
 
 from designer.agents import Agents
@@ -15,6 +15,7 @@ from designer.settings import DesignSettings
 from designer.skeleton import says_nothing
 from designer.store import Json, RunStore
 from envs.task import TaskSpec
+from sandbox.errors import Violation
 from sandbox.program import RewardProgram
 
 CRITIC_ROUNDS = 3
@@ -101,8 +102,7 @@ class Slots:
         """Gate, jail, probes and audit; what they refuse no critic can approve."""
         candidate = state.get("candidate") or ""
         if state.get("outcome") == "known":
-            before = self.store.read_json(f"candidates/{candidate}/verification.json") or {}
-            return self._back(state, [*before.get("violations", []), _ALREADY_TRIED], [])
+            return self._back(state, [*self._found_before(candidate), _ALREADY_TRIED], [])
         program = self.store.program(candidate)
         found = self.store.read_json(f"candidates/{candidate}/verification.json")
         if found is None:
@@ -125,6 +125,17 @@ class Slots:
         if violations:
             return self._back(state, violations, [])
         return {"verified": candidate, "outcome": "verified", "refusals": 0}
+
+    def _found_before(self, candidate: str) -> list[Json]:
+        """What was wrong with a program of an earlier iteration."""
+        found = self.store.read_json(f"candidates/{candidate}/verification.json") or {"violations": []}
+        trained = self.store.read_json(f"candidates/{candidate}/training.json") or {}
+        told: list[Json] = list(found["violations"])
+        if says_nothing(self.store.program(candidate), self.task):
+            told.append(_EXAMPLES_ALONE)
+        if trained.get("failure"):
+            told.append(asdict(Violation(stage="sandbox", kind="invalid", rule="training", message=trained["failure"])))
+        return told
 
     def criticize(self, state: SlotState) -> SlotState:
         """The critic approves or sends back; one that cannot answer does not hold a sound program up."""

@@ -170,6 +170,7 @@ class Verifier:
         measured: dict[str, Any] = probed.to_json() if probed else {}
         measured.pop("violations", None)
         if probed is not None and outcome is not None:
+            measured["ok"] = not any(violation.stage == "probe" for violation in violations)
             measured["outcome"] = asdict(outcome)
             measured["warnings"] = [*measured["warnings"], *factor_checks.warnings(probed, outcome)]
         components = measured.pop("components", {})

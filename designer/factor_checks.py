@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sandbox.errors import Violation
-from sandbox.factors import EXACT
+from sandbox.measures import EXACT
 from sandbox.probes import ProbeReport
 from training.credit.relevance import Relevance
 from training.observation import LEAST_DEVIATION

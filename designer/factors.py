@@ -41,11 +41,11 @@ def factor_rows(record: Json) -> list[FactorRow]:
         FactorRow(
             name=name,
             effect=effect.get(name),
-            importance=float(value),
-            lost=lost.get(name),
+            importance=float(value or 0.0),
+            lost=lost.get(name) if record.get("explained") is not None else None,
             course=sparkline([then[name] for then in course if name in then], high=most),
         )
-        for name, value in sorted(importance.items(), key=lambda one: -one[1])
+        for name, value in sorted(importance.items(), key=lambda one: -float(one[1] or 0.0))
     ]
 
 

@@ -94,6 +94,9 @@ def _drafts(store: RunStore, slot: Mapping[str, int]) -> list[Json]:
     return found
 
 
+_OUTCOME = ("episodes", "correlation", "explained")
+_LINE = 160
+"""Characters of a line at fault that are told."""
 _FAILED = ("refused", "failed", "gamed", "failed_in_training")
 
 
@@ -139,12 +142,12 @@ def _problems(refused: Json) -> list[str]:
 
     They hold words of the program, of what ran it and of the critic: facts, which never stand outside their block.
     """
-    lines = refused["source"].splitlines()
+    lines = refused["source"].split("\n")
     told = []
     for violation in refused["violations"]:
         line = violation.get("line")
         # Models count lines badly, so the line itself stands beside its number.
-        text = f": `{lines[line - 1].strip()}`" if line and line <= len(lines) else ""
+        text = f": `{lines[line - 1].strip()[:_LINE]}`" if line and line <= len(lines) else ""
         where = f" (line {line}{text})" if line else ""
         told.append(f"{violation['rule']}{where}: {violation['message']}")
     told += [f"the critic: {reason}" for reason in refused.get("reasons", [])]
@@ -154,7 +157,7 @@ def _problems(refused: Json) -> list[str]:
 def critic_facts(task: TaskSpec, program: RewardProgram, verification: Json, slot: Mapping[str, int]) -> Json:
     """Facts for the critic: the program and what was measured on it."""
     measured = verification["measured"]
-    audit = verification["audit"] or {"verdict": "not_audited"}
+    audit, outcome = verification["audit"] or {"verdict": "not_audited"}, measured.get("outcome")
     return {
         "role": "critic",
         "task": task_facts(task),
@@ -170,7 +173,7 @@ def critic_facts(task: TaskSpec, program: RewardProgram, verification: Json, slo
             "components": verification["components"],
             "sensitivity": measured.get("sensitivity", {}),
             "latent": measured.get("latent"),
-            "outcome": measured.get("outcome"),
+            "outcome": outcome and {name: outcome[name] for name in _OUTCOME},
             "audit": {"verdict": audit["verdict"]},
         },
         "slot": dict(slot),

@@ -61,7 +61,7 @@ class DesignSettings:
     env_steps: int | None = None
     """Training steps of one learner; the task's own budget when left out."""
     form: Literal["reward", "latent", "auto"] = "reward"
-    """Explicit rewards, latent ones (factors, which a decoder makes a reward of), or both side by side."""
+    """Explicit rewards, latent ones (factors, which a decoder makes a reward of), or both by turns."""
     review: bool = False
     """Pause before each training and show the programs to you."""
     sandbox: Literal["auto", "docker", "embedded"] = "auto"

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from sandbox.errors import Violation
-from sandbox.measures import collinear, constant, dependent, effective_rank
+from sandbox.measures import EXACT, collinear, constant, dependent, effective_rank
 from sandbox.rowwise import violation
 from sandbox.service import Array
 
-EXACT = 1 - 1e-6
-"""Absolute correlation from which one factor follows another but for rounding."""
-FAR = 2 / 3
-"""Share of the factors that vary, below which their effective rank is told: of three, one too many leaves less."""
+FAR = 1 / 2
+"""Share of the factors that vary, below which their effective rank is told, also where no two follow each other."""
 _MOST = 8
 """Pairs that a warning names."""
 

@@ -14,6 +14,8 @@ from sandbox.service import Answer, Array, Call, RewardService
 Stats = dict[str, float]
 COLLINEAR = 0.99
 """Absolute correlation above which two factors say the same."""
+EXACT = 1 - 1e-6
+"""The one from which a factor follows another but for rounding."""
 _NOTHING = 1e-6
 """Variance, of standardised factors, that is rounding."""
 _REACHED = 1e-3
@@ -83,11 +85,11 @@ def collinear(factors: Mapping[str, Array]) -> tuple[tuple[str, str, float], ...
 
 
 def dependent(factors: Mapping[str, Array]) -> tuple[str, ...]:
-    """Factors that are weighted sums of each other but for rounding; pairs, which ``collinear`` tells, are left out.
+    """Factors that are weighted sums of each other but for rounding, beside pairs, which ``collinear`` tells.
 
     They are the ones that the correlations' null space reaches.
     """
-    twins = {two for _, two, _ in collinear(factors)}
+    twins = {two for _, two, correlation in collinear(factors) if abs(correlation) > EXACT}
     names = [name for name, values in factors.items() if name not in twins and not constant(values)]
     if len(names) < 3:
         return ()

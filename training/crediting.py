@@ -56,7 +56,7 @@ class Crediting:
             for i, p in enumerate(members):
                 one = self._learners[p]
                 if one.arm not in seen and pool.learns(i) and not isinstance(one.reward, RawInputs):
-                    self._courses.setdefault(one.arm, []).append((env_steps, pool.attribution(i).importance))
+                    self._courses.setdefault(one.arm, []).append((env_steps, pool.importance(i)))
                 seen.add(one.arm)
 
     def course(self, arm: str) -> tuple[tuple[int, dict[str, float]], ...]:

@@ -278,9 +278,18 @@ def test_latent_factors_are_measured(embedded: Sandbox) -> None:
     ((one, two, correlation),) = report.latent.collinear
     assert ({one, two}, round(correlation, 3)) == ({"a", "b"}, 1.0)
     assert report.latent.effective_rank < 2.1
-    same, rank = report.warnings
+    (same,) = report.warnings
     assert "`a` and `b` (+1.000). Keep one of each pair." in same
-    assert f"effective rank is {report.latent.effective_rank:.2f}: the 3 factors that vary" in rank
+
+
+def test_many_factors_that_are_nearly_one_are_warned_of(embedded: Sandbox) -> None:
+    """None of them follows another one at 0.99."""
+    body = "def compute_latent(state, action, next_state):\n    x, y = next_state['x'], 0.16 * state['x']\n"
+    body += "    return {'a': x, 'b': x + y, 'c': x - y, 'd': np.tanh(2 * x), 'e': x * np.sqrt(abs(x))}"
+    report = probed(embedded, body, form="latent")
+    assert report.ok and report.latent is not None and report.latent.collinear == ()
+    *_, rank = report.warnings
+    assert f"effective rank is {report.latent.effective_rank:.2f}: the 5 factors that vary" in rank
 
 
 def test_a_factor_that_is_the_sum_of_others_is_warned_of(embedded: Sandbox) -> None:

@@ -6,7 +6,7 @@ A decoder learns from completed episodes only; the steps of open ones are paid b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +28,7 @@ FACTOR_CLIP = 10.0
 A linear one is fitted to sums, in which a rare event counts whole; cut off, it would be paid less than it is worth.
 """
 REFIT, FITTED = 100, 400
-"""Updates that fit a frozen decoder to what all its learners remember, and how many it has seen in all at the least."""
+"""Updates that fit a frozen decoder to what its learners remember, and with those that it had before, at least."""
 DRAWN_AT_ONCE = 16
 """Updates whose steps are drawn together: drawn one by one they took twice as long."""
 IMPORTANCE_EPISODES = 64
@@ -77,7 +77,7 @@ class CreditPool:
         hidden = () if credit.method == "ridge" else credit.hidden
         self._decoder = initial_decoder(factors, hidden, weights, device)
         self._adam = Adam(self._decoder.matrices)
-        self._updates = 0
+        self._updates = np.zeros(len(seeds), np.int64)
 
     @property
     def decoder(self) -> Decoder:
@@ -113,6 +113,7 @@ class CreditPool:
         self._moments.select(learners)
         self._decoder = self._decoder.select(learners)
         self._adam.select(learners)
+        self._updates = self._updates[learners.numpy()]
         self._draws = [self._draws[p] for p in learners.tolist()]
         self._names = [self._names[p] for p in learners.tolist()]
 
@@ -137,7 +138,7 @@ class CreditPool:
         # It begins as the decoder of the learner that knows the most episodes.
         first = max(learners, key=lambda learner: len(self._episodes.outcomes(learner)[0]))
         pool._decoder = self._decoder.select(torch.tensor([first]))
-        pool._fit(max(REFIT, FITTED - self._updates), scale)
+        pool._fit(max(REFIT, FITTED - int(self._updates[first])), scale)
         mean, deviation = pool._moments.moments()
         layers = pool._decoder.weights(0)
         layers["decoder.0.weight"] = layers["decoder.0.weight"][: self.factors]
@@ -151,28 +152,33 @@ class CreditPool:
 
     def attribution(self, learner: int = 0) -> Attribution:
         """What one learner's decoder makes of its factors, as far as it remembers."""
-        names, episodes = self._names[learner], self._episodes.pooled([learner])
+        names, (reads, decoder, batch, _) = self._names[learner], self._looked_at(learner)
+        # Not the one that factors are divided by, which a factor that never varies has as well.
+        spread = self._moments.variance[learner].sqrt().float()
+        with torch.no_grad():
+            unit = self.scale()[learner]
+            more = effects(lambda factors: decoder(reads(factors)) * unit, batch.inputs[batch.taken][None], spread)
+        mean, deviation = (each[learner].cpu().numpy() for each in self._moments.moments())
+        outcome, length = self._episodes.outcomes(learner)
+        explained, lost = ablation((self._episodes.means(learner) - mean) / deviation, outcome / length)
+        lost_by, more_by = (dict(zip(names, values, strict=True)) for values in (lost, more))
+        return Attribution(self.importance(learner), lost_by, explained, more_by)
+
+    def importance(self, learner: int = 0) -> dict[str, float]:
+        """What ``attribution`` says of it, alone."""
+        reads, decoder, batch, rng = self._looked_at(learner)
+        with torch.no_grad():
+            shares = permutation(decoder, reads(batch.inputs.flatten(1, 2)), batch, rng)
+        return dict(zip(self._names[learner], shares, strict=True))
+
+    def _looked_at(self, learner: int) -> tuple[Callable[[Tensor], Tensor], Decoder, Sampled, torch.Generator]:
+        """How a learner's decoder reads factors, itself, and some of the episodes that it knows, in units of a step."""
         rng, scale = generator(0, "attribution"), self.scale()[learner]
-        batch = episodes.sample(IMPORTANCE_EPISODES, self._longest * self._agents, [rng])
+        batch = self._episodes.pooled([learner]).sample(IMPORTANCE_EPISODES, self._longest * self._agents, [rng])
         batch = batch._replace(outcome=batch.outcome / scale.clamp(min=1e-12))
         mean, deviation = (each[[learner]] for each in self._moments.moments())
         decoder = self._decoder.select(torch.tensor([learner]))
-        # Not the one that factors are divided by, which a factor that never varies has as well.
-        spread = self._moments.variance[learner].sqrt().float()
-
-        def paid(factors: Tensor) -> Tensor:
-            return decoder(normal(factors, mean, deviation, decoder)) * scale
-
-        def named(values: Sequence[float]) -> dict[str, float]:
-            return dict(zip(names, values, strict=True))
-
-        with torch.no_grad():
-            shares = permutation(decoder, normal(batch.inputs.flatten(1, 2), mean, deviation, decoder), batch, rng)
-            more = effects(paid, batch.inputs[batch.taken][None], spread)
-        outcome, length = episodes.outcomes(0)
-        means = (episodes.means(0) - mean[0].cpu().numpy()) / deviation[0].cpu().numpy()
-        explained, lost = ablation(means, outcome / length)
-        return Attribution(named(shares), named(lost), explained, named(more))
+        return lambda factors: normal(factors, mean, deviation, decoder), decoder, batch, rng
 
     def _normal(self, factors: Tensor) -> Tensor:
         return normal(factors, *self._moments.moments(), self._decoder)
@@ -202,10 +208,10 @@ class CreditPool:
                 bias[p, 0, 0] = start
 
     def _learn(self, method: Method, updates: int, scale: Tensor) -> None:
-        self._updates += updates
         episodes = max(1, self._credit.rows // self._most)
         batch = self._episodes.sample(updates * episodes, self._most, self._draws)
         known = scale > 0
+        self._updates += updates * known.cpu().numpy()
         batch = batch._replace(outcome=batch.outcome / torch.where(known, scale, 1.0)[:, None])
         for first in range(0, updates * episodes, episodes):
             self._update(method, Sampled(*(part[:, first : first + episodes] for part in batch)), known)
