@@ -9,11 +9,13 @@ from dataclasses import replace
 from designer.offline import steps, terms
 from designer.offline.critic import SUPERFLUOUS
 from designer.offline.schema import Landscape
+from sandbox.wire import MAX_COMPONENTS
 
 
 def idea(plan: terms.TermsPlan) -> str:
     """The plan's factors in one sentence; a decoder finds their sizes."""
-    named = [f"{t.name} and its change" if _changes(plan, t) else t.name for t in plan.terms]
+    changing = _changing(plan)
+    named = [f"{t.name} and its change" if t in changing else t.name for t in _shown(plan)]
     more = f" and {len(named) - terms.NAMED} more" if len(named) > terms.NAMED else ""
     return f"Factors: {', '.join([*named[: terms.NAMED], 'effort'])}{more}."
 
@@ -39,9 +41,16 @@ def mutate(
     yield from terms.mutate(plan, known, potentials=True, level="structure", chance=chance)
 
 
-def _changes(plan: terms.TermsPlan, term: terms.Term) -> bool:
-    """Whether a term's change is a factor too: the main ones', and where the plan has a potential, all of them."""
-    return plan.mode == "potential" or (plan.mode == "change" and term.role == "main")
+def _shown(plan: terms.TermsPlan) -> tuple[terms.Term, ...]:
+    """The terms that are factors: all, as far as an answer may hold them beside effort."""
+    return plan.terms[: MAX_COMPONENTS - 1]
+
+
+def _changing(plan: terms.TermsPlan) -> tuple[terms.Term, ...]:
+    """Those whose change is a factor too: the main ones, or with a potential all, as far as there is room."""
+    potential, change = plan.mode == "potential", plan.mode == "change"
+    asked = [term for term in _shown(plan) if potential or (change and term.role == "main")]
+    return tuple(asked[: MAX_COMPONENTS - 1 - len(_shown(plan))])
 
 
 def _change(term: terms.Term) -> str:
@@ -50,14 +59,14 @@ def _change(term: terms.Term) -> str:
 
 def of_terms(plan: terms.TermsPlan, action: str) -> str:
     """Each of the plan's terms as a factor: as it is after the step, and where the plan says so, how it changed."""
-    lines = ["import numpy as np"]
-    for term in plan.terms:
+    lines, changing = ["import numpy as np"], _changing(plan)
+    for term in _shown(plan):
         lines += ["", "", f"def {terms.function(term)}(state):", *terms.body(term)]
     lines += ["", "", "def compute_latent(state, action, next_state):", "    return {"]
-    for term in plan.terms:
+    for term in _shown(plan):
         name = terms.function(term)
         lines.append(f'        "{term.name}": {name}(next_state),')
-        if _changes(plan, term):
+        if term in changing:
             lines.append(f'        "{_change(term)}": {name}(next_state) - {name}(state),')
     lines += [f'        "effort": {terms.effort(action)},', "    }"]
     return "\n".join(lines) + "\n"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import itertools
 import json
+import random
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 
 from designer.llm import check_models
 from designer.offline import reply as offline
+from designer.offline.composer import Composer
 from designer.replies import parse_analysis, parse_critique, parse_design
 from designer.settings import DesignSettings
 from envs import catalog
@@ -218,6 +221,15 @@ def test_later_iterations_change_the_best_and_repeat_nothing(name: str, level: s
 def body(code: str) -> str:
     """What runs: plans with other sizes may come to the same factors."""
     return "\n".join(line for line in code.splitlines() if not line.startswith("#"))
+
+
+def test_a_latent_reward_holds_no_more_factors_than_an_answer_may() -> None:
+    """HalfCheetah has 16 terms, which would make 33 with their changes and effort."""
+    composer = Composer(facts(catalog.load("halfcheetah-episodic"), form="latent"))
+    (plan, *_) = sorted(composer.enumerate(random.Random(0)), key=lambda plan: -len(plan.terms))
+    offer = composer.offer(replace(plan, mode="potential"))
+    assert len(re.findall(r'^        "\w+": ', offer.source, re.MULTILINE)) == 32
+    assert "effort" in offer.source and gate.check(offer.source, form="latent").ok
 
 
 @pytest.mark.parametrize("name", ["doorkey-6x6-episodic", "halfcheetah-episodic", "reacher-episodic"])
