@@ -24,8 +24,9 @@ class Credit:
     """Steps of an episode that RRD and RRDu look at."""
     rows: int = 1_024
     """Steps that an update looks at, of as many episodes as they make."""
-    updates: int = 12
-    """Updates of the decoder after each rollout; ``ridge`` needs none."""
+    updates: int = 6
+    """Updates of the decoder after each rollout; ``ridge`` needs none. Twice as many made a training on tensors a third
+    longer (docs/performance.md)."""
     learning_rate: float = 1e-3
     kept_steps: int = 100_000
     """Steps of a learner that are remembered."""
