@@ -86,7 +86,7 @@ def train_arm(task_id: str, arm: str, seeds: Sequence[int]) -> dict[str, Any]:
         credit: Credit | None = None
         read, _, method = arm.rpartition("-")
         if read:
-            credit = Credit(method=method, updates=16, rows=2_048)  # type: ignore[arg-type]
+            credit = Credit(method=method, updates=16, rows=2_048, learning_rate=1e-3)  # type: ignore[arg-type]
             reward = RawInputs(task.action)
         if read in LATENTS:
             program = RewardProgram(programs()[task_id][read]["source"], "latent")

@@ -27,6 +27,6 @@ class Credit:
     updates: int = 6
     """Updates of the decoder after each rollout; ``ridge`` needs none. Twice as many made a training on tensors a third
     longer (docs/performance.md)."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     kept_steps: int = 100_000
     """Steps of a learner that are remembered."""
