@@ -35,10 +35,10 @@ from envs.episode import Array
 from envs.make_vector import make_vector
 from envs.task import TaskSpec
 from sandbox.choose import choose
-from training.population import train
 from training.result import Learner, Point, Progress, TrainingResult
 from training.seeding import derive
 from training.statistics import paired_interval, summary
+from training.train import train
 
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[1]

@@ -74,8 +74,8 @@ def train_arm(task_id: str, arm: str, seeds: Sequence[int]) -> dict[str, Any]:
     from sandbox.program import RewardProgram
     from training.credit.raw_inputs import RawInputs
     from training.credit.settings import Credit
-    from training.population import train
     from training.result import Learner
+    from training.train import train
 
     torch.set_num_threads(1)
     task = catalog.load(task_id)

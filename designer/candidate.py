@@ -101,19 +101,11 @@ class Slots:
     def check(self, state: SlotState) -> SlotState:
         """Gate, jail, probes and audit; what they refuse no critic can approve."""
         candidate = state.get("candidate") or ""
-        if state.get("outcome") == "known":
-            return self._back(state, [*self._found_before(candidate), _ALREADY_TRIED], [])
         program = self.store.program(candidate)
-        found = self.store.read_json(f"candidates/{candidate}/verification.json")
-        if found is None:
-            verification = self.verifier.verify(program)
-            if verification.reference is not None:
-                self.store.write_arrays(f"candidates/{candidate}/reference.npz", verification.reference.to_arrays())
-            found = verification.to_json()
-            self.store.write_json(f"candidates/{candidate}/verification.json", found)
-        violations = found["violations"]
-        if found["ok"] and says_nothing(program, self.task):
-            violations = [_EXAMPLES_ALONE]
+        found = self._verified(candidate, program)
+        violations = [_EXAMPLES_ALONE] if found["ok"] and says_nothing(program, self.task) else found["violations"]
+        if state.get("outcome") == "known":
+            return self._back(state, [*violations, *self._failed_in_training(candidate), _ALREADY_TRIED], [])
         status = "refused" if found["ok"] and violations else found["status"]
         if (self.store.candidate(candidate) or {})["status"] in ("written", "verified"):
             self.store.set_status(candidate, status)
@@ -126,16 +118,20 @@ class Slots:
             return self._back(state, violations, [])
         return {"verified": candidate, "outcome": "verified", "refusals": 0}
 
-    def _found_before(self, candidate: str) -> list[Json]:
-        """What was wrong with a program of an earlier iteration."""
-        found = self.store.read_json(f"candidates/{candidate}/verification.json") or {"violations": []}
-        trained = self.store.read_json(f"candidates/{candidate}/training.json") or {}
-        told: list[Json] = list(found["violations"])
-        if says_nothing(self.store.program(candidate), self.task):
-            told.append(_EXAMPLES_ALONE)
-        if trained.get("failure"):
-            told.append(asdict(Violation(stage="sandbox", kind="invalid", rule="training", message=trained["failure"])))
-        return told
+    def _verified(self, candidate: str, program: RewardProgram) -> Json:
+        """What the checks say of a program, which are run once."""
+        found = self.store.read_json(f"candidates/{candidate}/verification.json")
+        if found is None:
+            verification = self.verifier.verify(program)
+            if verification.reference is not None:
+                self.store.write_arrays(f"candidates/{candidate}/reference.npz", verification.reference.to_arrays())
+            found = verification.to_json()
+            self.store.write_json(f"candidates/{candidate}/verification.json", found)
+        return dict(found)
+
+    def _failed_in_training(self, candidate: str) -> list[Json]:
+        failure = (self.store.read_json(f"candidates/{candidate}/training.json") or {}).get("failure")
+        return [asdict(Violation(stage="sandbox", kind="invalid", rule="training", message=failure))] if failure else []
 
     def criticize(self, state: SlotState) -> SlotState:
         """The critic approves or sends back; one that cannot answer does not hold a sound program up."""

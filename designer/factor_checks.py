@@ -33,7 +33,7 @@ def refused(probed: ProbeReport, outcome: Relevance) -> tuple[Violation, ...]:
     if len(varying) < 2:
         named = f"Only `{varying[0]}` varies" if varying else "No factor varies"
         return (_violation(f"{named} in the sampled and recorded transitions{without}. {_ADVICE}"),)
-    if outcome.alike and _one_thing(probed, outcome, varying):
+    if outcome.likeness > EXACT and _one_thing(probed, outcome, varying):
         named = ", ".join(f"`{name}`" for name in varying)
         told = f"These factors say one thing: {named}. In the recorded transitions each follows the others exactly"
         return (_violation(f"{told}{without}. {_ADVICE}"),)

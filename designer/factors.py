@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from designer.display import sparkline
-from designer.offline.critic import SUPERFLUOUS
 from designer.store import Json
 
+SUPERFLUOUS = 0.01
+"""Importance, as a share of the outcomes' variance, below which a decoder makes nothing of a factor."""
 FACTOR_COLUMNS = ("pay", "importance", "lost without", "importance in training")
 """What is shown of each factor beside its name; ``factor_notes`` says what it means."""
 

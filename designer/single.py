@@ -20,9 +20,9 @@ from sandbox.choose import choose
 from sandbox.errors import CandidateError, Violation
 from sandbox.program import RewardProgram
 from training.credit.settings import DEFAULT_METHOD, Method
-from training.population import train
 from training.result import Progress, TrainingResult
 from training.statistics import summary
+from training.train import train
 
 
 def train_file(

@@ -23,9 +23,9 @@ from sandbox.program import RewardProgram
 from sandbox.recheck import Reference
 from sandbox.service import Sandbox
 from training.evaluate import EXAMPLES
-from training.population import train
 from training.result import Progress, TrainingResult
 from training.statistics import summary
+from training.train import train
 
 Purpose = Literal["selection", "confirmation", "bundle"]
 """What a training is for: to choose a candidate, to confirm the chosen one, or to see what its bundle teaches."""

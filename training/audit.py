@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from envs.episode import Array, Episode, Transitions
+from envs.episode import Array, Episode, Transitions, side_by_side
 from envs.scripted import ScriptedEpisodes
 from training.reward import RewardFunction, components
 
@@ -225,24 +225,8 @@ def _groups(order: Array, episodes: Sequence[Episode]) -> Iterator[Array]:
 def _padded(episodes: Sequence[Episode]) -> _Batch:
     """One row per episode, walked in time order; the last step is repeated into the padding."""
     lengths = np.array([len(e) for e in episodes])
-    steps = np.arange(lengths.max())[:, None]
-    index = np.minimum(steps, lengths - 1)
-    last = steps == lengths - 1
-
-    def side_by_side(rows: Sequence[Array]) -> Array:
-        return np.stack([values[index[:, r]] for r, values in enumerate(rows)], axis=1)
-
-    first = episodes[0]
-    terminated = np.array([e.terminated for e in episodes])
-    mask = steps < lengths
-    return _Batch(
-        transitions=Transitions(
-            state={k: side_by_side([e.state[k] for e in episodes]) for k in first.state},
-            action=side_by_side([e.action for e in episodes]),
-            next_state={k: side_by_side([e.next_state[k] for e in episodes]) for k in first.state},
-            terminated=last & terminated,
-            truncated=last & ~terminated,
-        ),
-        native=np.where(mask, side_by_side([e.reward for e in episodes]), np.float32(0)),
-        mask=mask,
-    )
+    mask = np.arange(lengths.max())[:, None] < lengths
+    native = np.zeros(mask.shape, np.float32)
+    for row, episode in enumerate(episodes):
+        native[: len(episode), row] = episode.reward
+    return _Batch(transitions=side_by_side(episodes), native=native, mask=mask)

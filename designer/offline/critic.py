@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from designer.factors import SUPERFLUOUS
+
 DROWNS = 0.99
 """A component with more than this share of the mean absolute reward drowns the others."""
 SOLVED = 0.95
-SUPERFLUOUS = 0.01
-"""Share of the outcomes' variance below which a factor is of no importance."""
 TOLD = 0.5
 """Share of the outcomes' variance below which something is missing among the factors."""
 _MOST = 8

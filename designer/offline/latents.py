@@ -6,8 +6,8 @@ import random
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from designer.factors import SUPERFLUOUS
 from designer.offline import steps, terms
-from designer.offline.critic import SUPERFLUOUS
 from designer.offline.schema import Landscape
 from sandbox.wire import MAX_COMPONENTS
 

@@ -79,7 +79,9 @@ def sampled(**ends: tuple[float, float]) -> ProbeReport:
 def recorded(constant: Mapping[str, float], *others: str, alike: bool) -> Relevance:
     """Of episodes in which ``others`` varied."""
     deviation = {**dict.fromkeys(constant, 0.0), **dict.fromkeys(others, 1.0)}
-    return Relevance(episodes=9, correlation={}, explained=None, constant=constant, deviation=deviation, alike=alike)
+    return Relevance(
+        episodes=9, correlation={}, explained=None, constant=constant, deviation=deviation, likeness=float(alike)
+    )
 
 
 def test_an_event_that_only_an_episode_or_only_a_sample_shows_is_a_factor() -> None:

@@ -20,10 +20,10 @@ from designer.trainings import _pack, _record
 from envs import catalog
 from envs.episode import Transitions
 from sandbox.program import RewardProgram
-from training.population import train
 from training.result import Learner, TrainingResult
 from training.reward import RewardAnswer
 from training.statistics import summary
+from training.train import train
 
 ATTACK = "<script>alert('x')</script> & <img src=x onerror=alert(1)> $\\frac$"
 FIRST = RewardProgram(

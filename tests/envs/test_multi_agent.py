@@ -25,8 +25,8 @@ from envs.task import TaskSpec
 from envs.team_record import random_team_episodes
 from envs.vector import Step
 from training.evaluate import evaluate
-from training.population import train
 from training.result import Learner
+from training.train import train
 
 torch.set_num_threads(1)
 TEAMS = ("simple-spread", "simple-spread-6", "simple-tag")

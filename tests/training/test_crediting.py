@@ -13,9 +13,10 @@ from training.credit.decoder import Factors
 from training.credit.raw_inputs import RawInputs
 from training.credit.settings import Credit
 from training.crediting import Crediting
-from training.population import Population, train
+from training.population import Population
 from training.result import Learner
 from training.reward import RewardAnswer, RewardFailure
+from training.train import train
 
 torch.set_num_threads(1)
 NAMES = ("a", "b", "c")

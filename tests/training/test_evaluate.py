@@ -8,9 +8,9 @@ import pytest
 from envs.catalog import load
 from envs.task import PPOSettings
 from training.evaluate import evaluate
-from training.population import train
 from training.result import Learner
 from training.reward import RewardAnswer
+from training.train import train
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import numpy as np
 
 from envs.catalog import load
 from envs.task import PPOSettings
-from training.population import train
 from training.result import Learner
+from training.train import train
 
 
 def test_cartpole_is_learned():

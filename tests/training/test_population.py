@@ -11,9 +11,10 @@ import training.rollout
 from envs.catalog import load
 from envs.episode import Transitions
 from envs.task import PPOSettings, TaskSpec
-from training.population import Population, train
+from training.population import Population
 from training.result import Learner, StoppedEarly, TrainingResult
 from training.reward import RewardAnswer, RewardFailure
+from training.train import train
 
 # Odd sizes on purpose: a learner's rows then start at odd places among its companions'.
 ODD = PPOSettings(envs=5, steps=33, epochs=2, minibatches=3, hidden=(32, 32))

@@ -43,6 +43,17 @@ class Frozen(NamedTuple):
     """None where the factors are raw inputs, which have no meaning one by one."""
 
 
+class _Look(NamedTuple):
+    """A learner's decoder and some of the episodes that it knows."""
+
+    reads: Callable[[Tensor], Tensor]
+    """Factors as the decoder reads them."""
+    decoder: Decoder
+    episodes: Sampled
+    """Their outcomes in units of ``scale``."""
+    rng: torch.Generator
+
+
 class CreditPool:
     """Learners with the same settings and as many factors, up to padding; none feels the others."""
 
@@ -152,33 +163,36 @@ class CreditPool:
 
     def attribution(self, learner: int = 0) -> Attribution:
         """What one learner's decoder makes of its factors, as far as it remembers."""
-        names, (reads, decoder, batch, _) = self._names[learner], self._looked_at(learner)
+        names, look = self._names[learner], self._look(learner)
         # Not the one that factors are divided by, which a factor that never varies has as well.
         spread = self._moments.variance[learner].sqrt().float()
         with torch.no_grad():
             unit = self.scale()[learner]
-            more = effects(lambda factors: decoder(reads(factors)) * unit, batch.inputs[batch.taken][None], spread)
+            seen = look.episodes.inputs[look.episodes.taken][None]
+            more = effects(lambda factors: look.decoder(look.reads(factors)) * unit, seen, spread)
         mean, deviation = (each[learner].cpu().numpy() for each in self._moments.moments())
         outcome, length = self._episodes.outcomes(learner)
         explained, lost = ablation((self._episodes.means(learner) - mean) / deviation, outcome / length)
         lost_by, more_by = (dict(zip(names, values, strict=True)) for values in (lost, more))
-        return Attribution(self.importance(learner), lost_by, explained, more_by)
+        return Attribution(self._importance(learner, look), lost_by, explained, more_by)
 
     def importance(self, learner: int = 0) -> dict[str, float]:
         """What ``attribution`` says of it, alone."""
-        reads, decoder, batch, rng = self._looked_at(learner)
+        return self._importance(learner, self._look(learner))
+
+    def _importance(self, learner: int, look: _Look) -> dict[str, float]:
         with torch.no_grad():
-            shares = permutation(decoder, reads(batch.inputs.flatten(1, 2)), batch, rng)
+            read = look.reads(look.episodes.inputs.flatten(1, 2))
+            shares = permutation(look.decoder, read, look.episodes, look.rng)
         return dict(zip(self._names[learner], shares, strict=True))
 
-    def _looked_at(self, learner: int) -> tuple[Callable[[Tensor], Tensor], Decoder, Sampled, torch.Generator]:
-        """How a learner's decoder reads factors, itself, and some of the episodes that it knows, in units of a step."""
+    def _look(self, learner: int) -> _Look:
         rng, scale = generator(0, "attribution"), self.scale()[learner]
         batch = self._episodes.pooled([learner]).sample(IMPORTANCE_EPISODES, self._longest * self._agents, [rng])
         batch = batch._replace(outcome=batch.outcome / scale.clamp(min=1e-12))
         mean, deviation = (each[[learner]] for each in self._moments.moments())
         decoder = self._decoder.select(torch.tensor([learner]))
-        return lambda factors: normal(factors, mean, deviation, decoder), decoder, batch, rng
+        return _Look(lambda factors: normal(factors, mean, deviation, decoder), decoder, batch, rng)
 
     def _normal(self, factors: Tensor) -> Tensor:
         return normal(factors, *self._moments.moments(), self._decoder)

@@ -18,8 +18,6 @@ RIDGE = 1.0
 """Penalty of the linear probe on standardised factors."""
 AT_ONCE = 32
 """Episodes that go to the reward in one call."""
-EXACT = 1 - 1e-6
-"""Absolute correlation from which one factor follows another but for rounding."""
 LEAST = 8
 """Episodes with unlike outcomes, below which nothing is said."""
 
@@ -41,8 +39,8 @@ class Relevance:
     """Factor -> its number, for those that had one number in every step."""
     deviation: Mapping[str, float]
     """Factor -> standard deviation over all steps."""
-    alike: bool
-    """Whether those that varied from step to step follow each other exactly, so that one of them would do."""
+    likeness: float
+    """Least absolute correlation of two that varied from step to step; 1 where there are no two."""
 
 
 def relevance(episodes: Sequence[Episode], reward: RewardFunction, *, agents: int = 1) -> Relevance:
@@ -80,7 +78,7 @@ def relevance(episodes: Sequence[Episode], reward: RewardFunction, *, agents: in
         explained=_explained(np.stack(list(means.values()), 1), outcome) if varied else None,
         constant=constant,
         deviation={name: float(values.std()) for name, values in every.items()},
-        alike=_alike([values for name, values in every.items() if name not in constant]),
+        likeness=_likeness([values for name, values in every.items() if name not in constant]),
     )
 
 
@@ -88,8 +86,8 @@ def _correlation(values: Array, outcome: Array) -> float | None:
     return float(np.corrcoef(values, outcome)[0, 1]) if _varies(values) else None
 
 
-def _alike(varying: Sequence[Array]) -> bool:
-    return bool(np.all(np.abs(np.corrcoef(np.stack(varying))) > EXACT)) if varying else True
+def _likeness(varying: Sequence[Array]) -> float:
+    return float(np.abs(np.corrcoef(np.stack(varying))).min()) if varying else 1.0
 
 
 def _varies(values: Array) -> bool:

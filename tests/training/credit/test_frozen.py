@@ -12,9 +12,9 @@ from training.credit.frozen import FrozenReward, layers
 from training.credit.pool import CreditPool
 from training.credit.settings import Credit
 from training.evaluate import evaluate
-from training.population import train
 from training.result import Learner
 from training.reward import RewardAnswer, RewardFailure, paid
+from training.train import train
 
 torch.set_num_threads(1)
 NAMES = ("a", "b", "c")
