@@ -1,6 +1,6 @@
 """What decoding outcomes costs, beside an explicit reward of the same cost and beside LaRe's own way.
 
-    python -m benchmarks.decoding            three interleaved rounds, then the table
+    python -m benchmarks.decoding            three rounds of interleaved trainings, then the table
     python -m benchmarks.decoding --write    and put it into docs/performance.md
 
 Every arm trains the same learners for as many steps and asks for the same numbers of a step: ``explicit`` is paid their
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import inspect
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -156,29 +157,51 @@ def recomputing(task: TaskSpec) -> type[CreditPool]:
     return Recomputed
 
 
-def seconds(task_id: str, arm: str, seeds: Sequence[int]) -> float:
-    """Wall time of one training of all seeds, from its first rollout to its frozen decoder."""
-    task = catalog.load(task_id)
-    with ExitStack() as stack:
+class Arm:
+    """One training of all seeds, and what it has taken from its first rollout to its frozen decoder."""
+
+    def __init__(self, task_id: str, arm: str, seeds: Sequence[int], stack: ExitStack) -> None:
+        task = catalog.load(task_id)
+        self._arm, self._pool = arm, recomputing(task) if arm == "recomputed" else CreditPool
         if arm == "recomputed":
             reward: Any = Steps(task)
-            stack.enter_context(patch.object(training.crediting, "CreditPool", recomputing(task)))
         else:
             form = "reward" if arm == "explicit" else "latent"
             reward = stack.enter_context(JailedReward(EmbeddedSandbox(), program(task_id, form)))
         method: Any = "rrdu" if arm == "recomputed" else arm
         credit = None if arm == "explicit" else Credit(method=method)
         learners = [Learner(arm=arm, seed=seed, reward=reward, credit=credit) for seed in seeds]
-        population = Population(task, learners, env_steps=TASKS[task_id], device="cpu")
+        self._population = Population(task, learners, env_steps=TASKS[task_id], device="cpu")
+        stack.callback(self._population.close)
         reward.restart()
+        self.seconds = 0.0
+
+    def advance(self) -> bool:
+        """A rollout and what is learned from it, the frozen decoder after the last. False when there is no more."""
+        if self._population.done:
+            return False
         began = time.perf_counter()
-        while not population.done:
-            population.advance()
-        if arm != "recomputed":
-            population.frozen(arm)
-        took = time.perf_counter() - began
-        population.close()
-        return took
+        with patch.object(training.crediting, "CreditPool", self._pool):
+            self._population.advance()
+        if self._population.done and self._arm != "recomputed":
+            self._population.frozen(self._arm)
+        self.seconds += time.perf_counter() - began
+        return True
+
+
+def seconds(task_id: str, seeds: Sequence[int]) -> dict[str, float]:
+    """Wall time of each arm's training of all seeds; their rollouts alternate.
+
+    So what slows the machine for seconds or minutes slows all arms alike.
+    """
+    with ExitStack() as stack:
+        arms = {arm: Arm(task_id, arm, seeds, stack) for arm in ARMS}
+        turn = deque(arms.values())
+        while turn:
+            turn = deque(arm for arm in turn if arm.advance())
+            # Nobody always comes after the same other one.
+            turn.rotate(1)
+        return {name: arm.seconds for name, arm in arms.items()}
 
 
 def table(found: Mapping[str, Mapping[str, Sequence[float]]], seeds: int) -> str:
@@ -198,10 +221,10 @@ def table(found: Mapping[str, Mapping[str, Sequence[float]]], seeds: int) -> str
 
 
 def main(rounds: int = 3, seeds: int = 5, write: bool = False) -> None:
-    """Train every arm in turn, and print.
+    """Train every arm, rollout by rollout in turn, and print.
 
     Args:
-        rounds: How often; the first of each arm, which warms up, is not counted.
+        rounds: Trainings of each arm; a first one, which warms up, is not counted.
         seeds: Learners trained at once.
         write: Keep the table.
     """
@@ -209,8 +232,7 @@ def main(rounds: int = 3, seeds: int = 5, write: bool = False) -> None:
     found: dict[str, dict[str, list[float]]] = {task: {arm: [] for arm in ARMS} for task in TASKS}
     for turn in range(rounds + 1):
         for task in TASKS:
-            for arm in ARMS:
-                took = seconds(task, arm, range(seeds))
+            for arm, took in seconds(task, range(seeds)).items():
                 if turn:
                     found[task][arm].append(took)
     print(table(found, seeds))
