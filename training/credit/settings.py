@@ -25,8 +25,8 @@ class Credit:
     rows: int = 1_024
     """Steps that an update looks at, of as many episodes as they make."""
     updates: int = 6
-    """Updates of the decoder after each rollout; ``ridge`` needs none. Twice as many made a training on tensors a third
-    longer (docs/performance.md)."""
+    """Updates of the decoder after each rollout, which make the fastest training a fifth longer (docs/performance.md);
+    ``ridge`` needs none."""
     learning_rate: float = 3e-3
     kept_steps: int = 100_000
     """Steps of a learner that are remembered."""
