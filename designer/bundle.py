@@ -31,7 +31,7 @@ import importlib.util, sys
 spec = importlib.util.spec_from_file_location("designed_$program", $wrapper)
 module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
-DesignedReward = module.DesignedReward""")
+$wrapper_class = module.$wrapper_class""")
 
 
 def export_bundle(
@@ -47,18 +47,12 @@ def export_bundle(
     ``manifest_extra`` adds to the manifest what the run knows: ``fitness`` with intervals, provenance.
     ``decoder``: of a latent reward, its frozen decoder as safetensors.
     An older bundle in ``directory`` is replaced. Raises ``UserError`` when the folder holds anything
-    else, when the task's extractor cannot be found, when its names would be code in the README's lines, when the
-    program is a latent reward without its trained decoder, or when the task has a team of agents.
+    else, when the task's extractor cannot be found, when its names would be code in the README's lines, or when the
+    program is a latent reward without its trained decoder.
     """
     directory = directory.expanduser().resolve()
     if (program.form == "latent") != (decoder is not None):
         raise UserError("a latent reward is exported with its decoder, which a training leaves; train it first")
-    if task.agents > 1:
-        raise UserError(
-            f"{task.id} cannot be exported: a bundle wraps a Gymnasium environment of one agent, and it has a team of "
-            f"{task.agents}. The program itself is in the run's folder, and envs/extractors/{task.extractor}.py reads "
-            "the state that it takes"
-        )
     _refuse_foreign(directory)
     files = _contents(directory.name, task, program, manifest_extra, decoder)
     try:
@@ -142,6 +136,8 @@ def _manifest(task: TaskSpec, program: RewardProgram, files: Mapping[str, str], 
         "has_memory": "init_memory" in defined,
         "gamma": task.ppo.gamma,
         "task_weight": task.task_weight,
+        "episodic": task.episodic,
+        "agents": task.agents,
         "files": dict(files),
         "versions": {name: importlib.metadata.version(name) for name in ("gymnasium", "numpy")},
         "licence": "Apache-2.0" if ours else "Apache-2.0; state.py: its author's",
@@ -156,7 +152,7 @@ def _extractor(task: TaskSpec) -> tuple[bytes, str]:
     """
     if ":" not in task.extractor:
         path = Path(envs.__file__).parent / "extractors" / f"{task.extractor}.py"
-        return path.read_bytes(), "read_state"
+        return path.read_bytes(), "read_state" if task.agents == 1 else "read_team"
     module, _, function = task.extractor.partition(":")
     if not function.isidentifier() or module.partition(".")[0] in sys.stdlib_module_names:
         raise UserError(f"--state {task.extractor!r} names no function of a module of yours that reads a state")
@@ -184,26 +180,42 @@ def _refuse_code_as_names(task: TaskSpec) -> None:
 
 def _readme(name: str, task: TaskSpec, program: RewardProgram) -> str:
     """The lines that plug the bundle into each trainer, for a bundle in a folder called ``name``."""
+    wrapper = "DesignedReward" if task.agents == 1 else "DesignedTeamReward"
+    lines = {
+        "env_id": task.env_id,
+        "description": " ".join(task.description.replace("`", "'").split()),
+        "task": task.id,
+        "program": program.id,
+        "form": " --form latent" if program.form == "latent" else "",
+        "safetensors": ", safetensors" if program.form == "latent" else "",
+        "import_lines": f"from {name}.wrapper import {wrapper}"
+        if name.isidentifier()
+        else _IMPORT_BY_PATH.substitute(
+            program=program.id, wrapper=json.dumps(f"{name}/wrapper.py"), wrapper_class=wrapper
+        ),
+    }
+    if task.agents == 1:
+        return _filled("README.md", {**lines, **_single(task)})
+    settings = {"max_cycles": task.episode_steps, **dict(task.env_kwargs)}
+    return _filled("TEAM.md", {**lines, "settings": ", ".join(f"{key}={value!r}" for key, value in settings.items())})
+
+
+def _filled(template: str, lines: Mapping[str, str]) -> str:
+    return Template((_TEMPLATES / template).read_text(encoding="utf-8")).substitute(lines)
+
+
+def _single(task: TaskSpec) -> dict[str, str]:
+    """How each trainer makes an environment of one agent."""
     minigrid = task.env_id.startswith(("MiniGrid-", "BabyAI-"))
     settings = {**dict(task.env_kwargs), "max_episode_steps": task.episode_steps}
-    kwargs = "".join(f", {key}={value!r}" for key, value in settings.items())
     wrapped = "lambda env: ImgObsWrapper(DesignedReward(env))" if minigrid else "DesignedReward"
     sb3_import = "from minigrid.wrappers import ImgObsWrapper\n" if minigrid else ""
-    return Template((_TEMPLATES / "README.md").read_text(encoding="utf-8")).substitute(
-        env_id=task.env_id,
-        description=" ".join(task.description.replace("`", "'").split()),
-        task=task.id,
-        program=program.id,
-        form=" --form latent" if program.form == "latent" else "",
-        safetensors=", safetensors" if program.form == "latent" else "",
-        import_lines=f"from {name}.wrapper import DesignedReward"
-        if name.isidentifier()
-        else _IMPORT_BY_PATH.substitute(program=program.id, wrapper=json.dumps(f"{name}/wrapper.py")),
-        make_id=f"minigrid:{task.env_id}" if minigrid else task.env_id,
-        make_kwargs=kwargs,
-        sb3_wrapper=f"{sb3_import}wrap = {wrapped}",
-        sb3_kwargs=f", env_kwargs={settings!r}",
-    )
+    return {
+        "make_id": f"minigrid:{task.env_id}" if minigrid else task.env_id,
+        "make_kwargs": "".join(f", {key}={value!r}" for key, value in settings.items()),
+        "sb3_wrapper": f"{sb3_import}wrap = {wrapped}",
+        "sb3_kwargs": f", env_kwargs={settings!r}",
+    }
 
 
 def _refuse_foreign(directory: Path) -> None:

@@ -158,7 +158,7 @@ class Loop:
         winner = Arm(name=best[0], program=self.store.program(best[0]))
         try:
             self.trainings.run([winner, *self._controls()], self.settings.confirmation_seeds(), "confirmation")
-            if winner.credit is not None and self.task.agents == 1:
+            if winner.credit is not None:
                 self._try_bundle(winner)
         except CapReached as cap:
             return {"stopped_by": cap.name}

@@ -132,8 +132,8 @@ def _go(store: RunStore, settings: DesignSettings, as_json: bool) -> int:
             console.print(told, soft_wrap=True)
             return INTERRUPTED
     console.print(cost_line(run.budget))
-    # A bundle wraps one agent's environment, and a latent reward's holds the decoder that its training froze.
-    bundled = card["best"] is not None and run.task.agents == 1 and store.bundled(card["best"]["id"])
+    # A latent reward's bundle holds the decoder that its training froze.
+    bundled = card["best"] is not None and store.bundled(card["best"]["id"])
     if bundled:
         from designer.export import export_run
 

@@ -23,7 +23,7 @@ def difference(arm: Json, control: Json) -> Json:
 def delivered(store: RunStore, candidate: str) -> Json | None:
     """On confirmation's seeds, the record of what a candidate's bundle teaches, or None.
 
-    A latent reward's is with its decoder frozen; a team's, which is not exported, with the decoder that learns.
+    A latent reward's is with its decoder frozen.
     """
     frozen: Json | None = store.read_json(f"candidates/{candidate}/bundle.json")
     if frozen is not None and frozen["failure"] is None:

@@ -1,7 +1,10 @@
 """A designed reward as a Gymnasium wrapper. It needs numpy, gymnasium and the files beside it, nothing else.
 
+A team's is a wrapper of PettingZoo, which it needs too.
+
 What is paid: ``task_weight * native + sum of components``, in float32, as in the training of this reward; for a latent
-reward what its decoder makes of the factors, and nothing of the task's own (safetensors is needed then).
+reward what its decoder makes of the factors, and nothing of the task's own (safetensors is needed then). A task's
+reward that the training withheld until an episode's end is withheld here too, and its sum paid with the last step.
 The component ``potential`` is ``gamma * Phi(s') - Phi(s)`` with ``Phi(s') = 0`` if and only if the episode
 terminated (Ng, Harada, Russell 1999). Constructing the wrapper runs ``reward.py`` and ``state.py`` with all
 the rights of this process: read both first.
@@ -17,11 +20,16 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any, SupportsFloat
+from typing import Any, NamedTuple, SupportsFloat
 
 import gymnasium
 import numpy as np
 from numpy.typing import NDArray
+
+try:
+    from pettingzoo.utils import BaseParallelWrapper as _ParallelWrapper  # type: ignore[import-untyped]
+except ImportError:  # only a team needs it
+    _ParallelWrapper = object
 
 Array = NDArray[Any]
 
@@ -69,16 +77,16 @@ def _load(folder: Path, name: str, sha256: str) -> ModuleType:
     return module
 
 
-def _finite(value: Any, name: str) -> np.float32:
-    """One number of a batch of size 1, float32; ValueError unless it is a finite ``(1,)`` array."""
+def _finite(value: Any, name: str, rows: int) -> Array:
+    """``(rows,)`` float32; ValueError unless it is a finite number for each row."""
     array = np.asarray(value)
-    if array.shape != (1,):
+    if array.shape != (rows,):
         raise ValueError(f"reward.py answered shape {array.shape} for {name!r}; it must be (B,)")
     with np.errstate(over="ignore"):
-        number = np.float32(array[0])
-    if not np.isfinite(number):
-        raise ValueError(f"reward.py answered {number} for {name!r}")
-    return number
+        numbers = array.astype(np.float32)
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"reward.py answered {numbers[~np.isfinite(numbers)][0]} for {name!r}")
+    return numbers
 
 
 class _Decoder:
@@ -90,36 +98,36 @@ class _Decoder:
         count = sum(name.endswith(".weight") for name in tensors)
         self._layers = [(tensors[f"decoder.{i}.weight"], tensors[f"decoder.{i}.bias"]) for i in range(count)]
 
-    def __call__(self, factors: Array) -> np.float32:
-        """The reward of ``(F,)`` float32 factors, in the order of their names."""
+    def __call__(self, factors: Array) -> Array:
+        """The rewards ``(B,)`` of ``(B, F)`` float32 factors, in the order of their names."""
         values = (factors - self._mean) / self._deviation
         if len(self._layers) > 1:
             values = np.clip(values, -10.0, 10.0)
         for i, (weight, bias) in enumerate(self._layers):
             values = (np.maximum(values, 0.0) if i else values) @ weight + bias
-        return np.float32(values[0] * self._scale)
+        return np.asarray(values[:, 0] * self._scale, dtype=np.float32)
 
 
-class DesignedReward(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.RecordConstructorArgs):
-    """Pays the designed reward; put it around the environment before any wrapper that changes observations.
+class _Paid(NamedTuple):
+    """What ``B`` transitions are paid."""
 
-    ``info["reward_components"]`` holds the parts of each step's reward by name, ``info["task_reward"]``
-    what the environment itself paid, and for a latent reward ``info["reward_factors"]`` what its decoder read.
-    The state is read at reset and after each step, before any autoreset.
-    """
+    reward: Array
+    """``(B,)`` float32."""
+    components: dict[str, Array]
+    """Its parts, each ``(B,)``, without the task's own reward."""
+    factors: dict[str, Array]
+    """What a latent reward's decoder read, each ``(B,)``."""
 
-    def __init__(self, env: gymnasium.Env[Any, Any], path: str | None = None) -> None:
-        """Load the bundle in the folder ``path`` (None: this file's own). Runs its code.
 
-        Raises ValueError when a file differs from its hash in ``manifest.json``.
-        """
-        gymnasium.utils.RecordConstructorArgs.__init__(self, path=path)
-        gymnasium.Wrapper.__init__(self, env)
-        folder = Path(__file__).resolve().parent if path is None else Path(path).resolve()
+class _Reward:
+    """The bundle in one folder, for ``B`` rows that take their steps together."""
+
+    def __init__(self, folder: Path) -> None:
+        """Runs the bundle's code. Raises ValueError when a file differs from its hash in ``manifest.json``."""
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         files = manifest["files"]
         self.manifest: dict[str, Any] = manifest
-        self._read_state = getattr(_load(folder, "state.py", files["state.py"]), manifest["state_function"])
+        self.reader = _load(folder, "state.py", files["state.py"])
         self._program = _load(folder, "reward.py", files["reward.py"])
         self._gamma = np.float32(manifest["gamma"])
         self._task_weight = np.float32(manifest["task_weight"])
@@ -137,44 +145,95 @@ class DesignedReward(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.Reco
         }
         self._state: dict[str, Array] = {}
         self._memory: Any = None
+        self._withheld = 0.0
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Start an episode; the reward's memory, where it has any, starts anew."""
-        observation, info = self.env.reset(seed=seed, options=options)
-        self._state = self._read(observation, info)
-        self._memory = self._program.init_memory(1) if self.manifest["has_memory"] else None
-        return observation, info
+    def restart(self, rows: int, facts: Mapping[str, Any]) -> None:
+        """An episode begins, in the state of ``facts``, ``(rows, *shape)`` each; memory starts anew."""
+        self._state = self._read(rows, facts)
+        self._memory = self._program.init_memory(rows) if self.manifest["has_memory"] else None
+        self._withheld = 0.0
 
-    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
-        """Take a step; the reward is the designed one, float32 arithmetic returned as a Python float."""
-        observation, native, terminated, truncated, info = self.env.step(action)
-        next_state = self._read(observation, info)
-        parts = self._parts(self._batch_of_one(action), next_state, bool(terminated))
+    def __call__(
+        self, action: Array, facts: Mapping[str, Any], native: float, *, terminated: bool, truncated: bool
+    ) -> _Paid:
+        """What a step is paid, of which the rows take one each; ``native`` is what the task pays each row."""
+        next_state = self._read(len(action), facts)
+        factors, parts = {}, self._parts(action, next_state, terminated)
         self._state = next_state
         if self._decoder is not None:
-            info["reward_factors"] = {name: float(part) for name, part in parts.items()}
-            parts = {"decoded": self._decoder(np.array([parts[name] for name in sorted(parts)], dtype=np.float32))}
-        reward = self._task_weight * np.float32(native)
+            factors, parts = parts, {"decoded": self._decoder(np.stack([parts[name] for name in sorted(parts)], 1))}
+        if self.manifest["episodic"]:
+            # As in training: the task's reward comes once, as a sum.
+            self._withheld += native
+            native = self._withheld if terminated or truncated else 0.0
+        reward = np.full(len(action), self._task_weight * np.float32(native))
         for part in parts.values():
             reward = reward + part
-        info["task_reward"] = float(native)
-        info["reward_components"] = {name: float(part) for name, part in parts.items()}
-        return observation, float(reward), terminated, truncated, info
+        return _Paid(reward, parts, factors)
 
-    def _parts(self, action: Array, next_state: dict[str, Array], terminated: bool) -> dict[str, np.float32]:
-        """The named parts of one transition's reward, ``potential`` last."""
-        arguments: list[Any] = [_copies(self._state), action, _copies(next_state)]
+    def _parts(self, action: Array, next_state: dict[str, Array], terminated: bool) -> dict[str, Array]:
+        """The named parts of the transitions' reward, ``potential`` last."""
+        rows, arguments = len(action), [_copies(self._state), action, _copies(next_state)]
         with np.errstate(all="ignore"):
             if self.manifest["has_memory"]:
                 answer, self._memory = self._entry(*arguments, self._memory)
             else:
                 answer = self._entry(*arguments)
-            parts = {str(name): _finite(value, str(name)) for name, value in answer.items()}
+            parts = {str(name): _finite(value, str(name), rows) for name, value in answer.items()}
             if self.manifest["has_potential"] and self._decoder is None:
-                before = _finite(self._program.potential(_copies(self._state)), "potential")
-                after = _finite(self._program.potential(_copies(next_state)), "potential")
-                parts["potential"] = self._gamma * (np.float32(0) if terminated else after) - before
+                before = _finite(self._program.potential(_copies(self._state)), "potential", rows)
+                after = _finite(self._program.potential(_copies(next_state)), "potential", rows)
+                parts["potential"] = self._gamma * (np.zeros_like(after) if terminated else after) - before
         return parts
+
+    def _read(self, rows: int, facts: Mapping[str, Any]) -> dict[str, Array]:
+        """The state's fields, each ``(rows, *shape)`` in the dtype that the reward was trained with."""
+        state: dict[str, Array] = {}
+        for name, (dtype, shape) in self._fields.items():
+            value = np.array(facts[name], dtype=dtype)
+            if value.shape != (rows, *shape):
+                raise ValueError(f"state field {name!r} has shape {value.shape[1:]}, manifest.json says {shape}")
+            state[name] = value
+        return state
+
+
+class DesignedReward(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.RecordConstructorArgs):
+    """Pays the designed reward; put it around the environment before any wrapper that changes observations.
+
+    ``info["reward_components"]`` holds the parts of each step's reward by name, ``info["task_reward"]``
+    what the environment itself paid, and for a latent reward ``info["reward_factors"]`` what its decoder read.
+    The state is read at reset and after each step, before any autoreset.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any], path: str | None = None) -> None:
+        """Load the bundle in the folder ``path`` (None: this file's own). Runs its code.
+
+        Raises ValueError when a file differs from its hash in ``manifest.json``.
+        """
+        gymnasium.utils.RecordConstructorArgs.__init__(self, path=path)
+        gymnasium.Wrapper.__init__(self, env)
+        self._reward = _Reward(_folder(path))
+        self.manifest = self._reward.manifest
+        self._read_state = getattr(self._reward.reader, self.manifest["state_function"])
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Start an episode; the reward's memory, where it has any, starts anew."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        self._reward.restart(1, self._facts(observation, info))
+        return observation, info
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Take a step; the reward is the designed one, float32 arithmetic returned as a Python float."""
+        observation, native, terminated, truncated, info = self.env.step(action)
+        paid = self._reward(
+            self._batch_of_one(action),
+            self._facts(observation, info),
+            float(native),
+            terminated=bool(terminated),
+            truncated=bool(truncated),
+        )
+        _tell(info, paid, 0, float(native))
+        return observation, float(paid.reward[0]), terminated, truncated, info
 
     def _batch_of_one(self, action: Any) -> Array:
         """As in training: ``(1,)`` int64 codes from 0, or ``(1, A)`` float32 clipped to the space."""
@@ -184,16 +243,77 @@ class DesignedReward(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.Reco
         start = space.start if isinstance(space, gymnasium.spaces.Discrete) else 0
         return np.asarray(action, dtype=np.int64).reshape(1) - start
 
-    def _read(self, observation: Any, info: dict[str, Any]) -> dict[str, Array]:
-        """The state's fields, each ``(1, *shape)`` in the dtype that the reward was trained with."""
+    def _facts(self, observation: Any, info: dict[str, Any]) -> dict[str, Array]:
         facts: Mapping[str, Any] = self._read_state(self.env, observation, info)
-        state: dict[str, Array] = {}
-        for name, (dtype, shape) in self._fields.items():
-            value = np.array(facts[name], dtype=dtype)
-            if value.shape != shape:
-                raise ValueError(f"state field {name!r} has shape {value.shape}, manifest.json says {shape}")
-            state[name] = value[None]
-        return state
+        return {name: np.asarray(value)[None] for name, value in facts.items()}
+
+
+class DesignedTeamReward(_ParallelWrapper):  # type: ignore[misc]
+    """Pays every agent of a team the designed reward of its own step; wraps a parallel environment of PettingZoo.
+
+    The team is who learned in training: all agents of simple_spread, the predators of simple_tag. The others are paid
+    as ever. In a team's infos ``task_reward`` is an agent's share of what the environment itself pays the team,
+    and ``reward_components`` and ``reward_factors`` are as in ``DesignedReward``.
+    """
+
+    def __init__(self, env: Any, path: str | None = None) -> None:
+        """Load the bundle in the folder ``path`` (None: this file's own). Runs its code.
+
+        Raises ImportError without PettingZoo, ValueError when a file differs from its hash in ``manifest.json`` or
+        the environment's team has another size.
+        """
+        if _ParallelWrapper is object:
+            raise ImportError("DesignedTeamReward needs PettingZoo: pip install pettingzoo")
+        super().__init__(env)
+        self._reward = _Reward(_folder(path))
+        self.manifest = self._reward.manifest
+        self.team: list[str] = []
+        """Names of the agents that this reward pays, known from the first reset on."""
+
+    def reset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Start an episode; the reward's memory, where it has any, starts anew."""
+        observations, infos = self.env.reset(seed=seed, options=options)
+        self.team = [agent.name for agent in self._reward.reader.learners(self.env.unwrapped.world)]
+        if len(self.team) != self.manifest["agents"]:
+            raise ValueError(f"the team has {len(self.team)} agents, manifest.json says {self.manifest['agents']}")
+        self._reward.restart(len(self.team), self._facts())
+        return observations, infos
+
+    def step(self, actions: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+        """Take a step of all agents; the team is paid the designed reward, as Python floats."""
+        observations, rewards, terminations, truncations, infos = self.env.step(actions)
+        count = len(self.team)
+        # An agent's share of the team's reward, which is the mean of what its agents are paid.
+        native = sum(float(rewards[name]) for name in self.team) / count / count
+        paid = self._reward(
+            np.array([actions[name] for name in self.team], dtype=np.int64),
+            self._facts(),
+            native,
+            terminated=any(terminations.values()),
+            truncated=any(truncations.values()),
+        )
+        rewards = {**rewards, **dict(zip(self.team, paid.reward.tolist(), strict=True))}
+        told = {name: dict(infos[name]) for name in self.team}
+        for row, info in enumerate(told.values()):
+            _tell(info, paid, row, native)
+        return observations, rewards, terminations, truncations, {**infos, **told}
+
+    def _facts(self) -> Any:
+        return getattr(self._reward.reader, self.manifest["state_function"])(self.env.unwrapped.world)
+
+
+def _folder(path: str | None) -> Path:
+    return Path(__file__).resolve().parent if path is None else Path(path).resolve()
+
+
+def _tell(info: dict[str, Any], paid: _Paid, row: int, native: float) -> None:
+    """Put what a row was paid, and for what, into its ``info``."""
+    if paid.factors:
+        info["reward_factors"] = {name: float(part[row]) for name, part in paid.factors.items()}
+    info["task_reward"] = native
+    info["reward_components"] = {name: float(part[row]) for name, part in paid.components.items()}
 
 
 def _copies(state: Mapping[str, Array]) -> dict[str, Array]:

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import sys
 import textwrap
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +23,7 @@ from designer.bundle import export_bundle
 from designer.jailed import JailedReward
 from envs import catalog
 from envs.episode import Array, Transitions
+from envs.episodic import episodic
 from envs.families import action_of, state_of
 from envs.gym_vector import GymVectorEnvironment
 from envs.make import make_env
@@ -347,8 +349,8 @@ FETCH = textwrap.dedent("""
 
 @pytest.mark.parametrize(
     ("task", "source", "steps"),
-    [(PENDULUM, SWING, 400), (catalog.load("doorkey-6x6"), FETCH, 800)],
-    ids=["continuous", "grid"],
+    [(PENDULUM, SWING, 400), (catalog.load("doorkey-6x6"), FETCH, 800), (episodic(PENDULUM), SWING, 400)],
+    ids=["continuous", "grid", "episodic"],
 )
 def test_bundle_pays_what_the_trainers_vector_environment_pays(
     task: TaskSpec, source: str, steps: int, tmp_path: Path
@@ -357,17 +359,20 @@ def test_bundle_pays_what_the_trainers_vector_environment_pays(
     seeds = [3, 11]
     vector = GymVectorEnvironment(task, seeds)
     wrapper = load_wrapper(tmp_path / "b").DesignedReward
-    singles = [wrapper(make_env(task), str(tmp_path / "b")) for _ in seeds]
+    # A withheld reward is paid alike around an environment that withholds it and around one that does not.
+    bare = [make_env(replace(task, episodic=False)), make_env(task)]
+    singles = [wrapper(env, str(tmp_path / "b")) for env in bare]
     _, state = vector.reset()
     for seed, env in zip(seeds, singles, strict=True):
         env.reset(seed=2 * seed)
         env.action_space.seed(seed)
     ended = 0
     for _ in range(steps):
-        sampled = np.stack([env.action_space.sample() * (1.5 if task is PENDULUM else 1) for env in singles])
+        beyond = 1.5 if task.action.kind == "continuous" else 1
+        sampled = np.stack([env.action_space.sample() * beyond for env in singles])
         action = torch.from_numpy(sampled)
         step = vector.step(action)
-        taken = action.clip(-2, 2) if task is PENDULUM else action
+        taken = action.clip(-2, 2) if task.action.kind == "continuous" else action
         walked = Transitions(
             state={k: v.numpy()[None] for k, v in state.items()},
             action=taken.numpy()[None],

@@ -142,8 +142,6 @@ def test_export_that_cannot_be_had_leaves_nothing(task: TaskSpec, tmp_path: Path
     latent = RewardProgram("def compute_latent(state, action, next_state):\n    return {}\n", "latent")
     with pytest.raises(UserError, match="latent"):
         export_bundle(tmp_path / "b", task=task, program=latent, manifest_extra={})
-    with pytest.raises(UserError, match="a team of 2"):
-        export_bundle(tmp_path / "b", task=replace(task, agents=2), program=RewardProgram(FIRST), manifest_extra={})
     with pytest.raises(ValueError, match="gamma"):
         export_bundle(tmp_path / "b", task=task, program=RewardProgram(FIRST), manifest_extra={"gamma": 1.0})
     assert not (tmp_path / "b").exists()

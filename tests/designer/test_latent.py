@@ -213,6 +213,28 @@ def test_fresh_seeds_on_the_frozen_decoder_stand_beside_the_others(
     assert (tmp_path / "bundle" / "decoder.safetensors").read_bytes() == frozen
 
 
+def test_a_team_is_confirmed_with_its_frozen_decoder_and_exported(tmp_path: Path) -> None:
+    latent = ["--form", "latent", "--iterations", "1", "--candidates", "1", "--env-steps", "2400"]
+    store = design(tmp_path / "first", "simple-spread-episodic", *latent)
+    opened = copy_of(store, tmp_path / "run")
+    store, (candidate,) = opened.store, store.candidate_ids()
+    # So short a training decides nothing: here the candidate is taken to be the better one.
+    native = store.read_json("controls/native/training.json") or {}
+    worse = [{**seed, "fitness": seed["fitness"] - 100} for seed in native["seeds"]]
+    store.write_json("controls/native/training.json", {**native, "seeds": worse})
+    opened.loop.confirm({})
+    frozen, learning = (store.read_json(f"candidates/{candidate}/{name}.json") for name in ("bundle", "confirmation"))
+    assert frozen and learning and frozen["failure"] is None
+    assert [s["seed"] for s in frozen["seeds"]] == [s["seed"] for s in learning["seeds"]]
+    assert frozen["seeds"] != learning["seeds"]
+    assert delivered(store, candidate) == frozen
+    opened.loop.finish({})
+    assert run(["export", str(store.root), "--candidate", candidate, "-o", str(tmp_path / "bundle")]) == DONE
+    manifest = json.loads((tmp_path / "bundle" / "manifest.json").read_text())
+    assert (manifest["fitness"], manifest["agents"]) == (frozen["fitness"], 3)
+    assert (tmp_path / "bundle" / "decoder.safetensors").read_bytes() == store.decoder(candidate)
+
+
 def copy_of(store: RunStore, path: Path) -> Run:
     shutil.copytree(store.root, path)
     copied = RunStore.open(path)
