@@ -37,6 +37,8 @@ _HARM = re.compile(r"episode ends|crash|fall|fail|die", re.IGNORECASE)
 _SEEN = "x-seen-in-random-play"
 MANY = 8
 """Most places or codes in one field that are looked at one by one."""
+RELATIVE = _set("offset displacement relative")
+"""In the name of a field that says where something lies from the mover."""
 
 
 def words(text: str) -> list[str]:
@@ -186,9 +188,15 @@ def _senses(name: str, spec: Mapping[str, Any]) -> bool:
     return not _shape(spec) and bool(said & _SENSED)
 
 
+def relative(name: str, spec: Mapping[str, Any]) -> bool:
+    """Whether the field says where something lies from the mover, ``(B, D)``, or several things, ``(B, n, D)``."""
+    shape = _shape(spec)
+    return len(shape) in (1, 2) and shape[-1] in (2, 3) and bool(set(words(name)) & RELATIVE)
+
+
 def _place(name: str, spec: Mapping[str, Any]) -> Place | None:
     shape, unit = _shape(spec), str(spec.get("x-unit", ""))
-    if spec.get("x-values"):
+    if spec.get("x-values") or relative(name, spec):
         return None
     whole = str(spec.get("x-dtype", "")).startswith(("int", "uint"))
     fits = (len(shape) == 1 or (len(shape) == 2 and shape[0] <= MANY)) and shape[-1] in (2, 3)

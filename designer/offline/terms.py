@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from designer.offline.schema import Landscape, ask, fields_of, words
+from designer.offline.schema import RELATIVE, Landscape, ask, fields_of, relative, words
 
 Role = Literal["main", "posture", "calm", "guard", "probe"]
-Shape = Literal["more", "less", "near", "square", "hold", "up", "speed", "on", "off", "way", "test"]
+Shape = Literal["more", "less", "near", "square", "hold", "up", "speed", "on", "off", "way", "gap", "gaps", "test"]
 Mode = Literal["level", "change", "potential"]
 
 _GO = frozenset(["forward", "run", "walk", "hop", "drive", "fast", "ahead"])
@@ -25,7 +25,7 @@ _LIMB = frozenset(["joint", "thigh", "shin", "foot", "leg", "knee", "hip", "ankl
 _TOUCH = frozenset(["touch", "touches", "contact", "ground"])
 _HARM = re.compile(r"episode ends|crash|fall|fail|die", re.IGNORECASE)
 _AIM = re.compile(r"(?:flag|target|goal|stands?|ends?)(?: is)? (?:at|near)(?: about)? (-?\d+(?:\.\d+)?)")
-_COSTS = ("near", "square", "way", "less", "off")
+_COSTS = ("near", "square", "way", "gap", "gaps", "less", "off")
 """Shapes that never pay."""
 _WAYS: tuple[Shape, Shape] = ("more", "less")
 _QUIET = re.compile(r"(\d+): (?:no |nothing|none|noop|wait|idle|stay)[^;]*", re.IGNORECASE)
@@ -44,7 +44,8 @@ class Term:
     centre: float = 0.0
     scale: float = 1.0
     size: int = 0
-    """Numbers in the field, 0 for a scalar; a vector's terms are averaged."""
+    """Numbers in the field, 0 for a scalar; a vector's terms are averaged. Of ``gap`` and ``gaps`` the things in it, 0
+    for a single one: the nearest counts, or their mean."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +120,8 @@ def _terms(name: str, spec: Mapping[str, Any], asked: frozenset[str], angles: li
     meaning, unit = str(spec.get("description", "")), str(spec.get("x-unit", ""))
     said = set(words(name)) | set(words(meaning))
     many = len(shape) == 1 and shape[0] in (2, 3) and bool(set(words(name)) & {"position", "pos", "xy"})
+    if relative(name, spec):
+        return _gaps(name, shape[0] if len(shape) == 2 else 0, asked)
     if spec.get("x-values") or many or len(shape) > 1 or (shape and shape[0] > 32):
         return []
     if spec.get("x-dtype") == "bool":
@@ -137,6 +140,19 @@ def _terms(name: str, spec: Mapping[str, Any], asked: frozenset[str], angles: li
     if unit == "rad" or "angle" in said:
         return _angle(name, meaning, said, asked, angles, bounds)
     return _position(name, meaning, said, asked, bounds)
+
+
+def _gaps(name: str, count: int, asked: frozenset[str]) -> list[Term]:
+    """The way to the nearest of what lies around, and to all of it on average.
+
+    Where nobody asked for it, whether it should be near or far is left to a later iteration.
+    """
+    noun = "_".join(part for part in name.split("_") if part not in RELATIVE) or name
+    if not set(words(name)) & asked:
+        return [Term(name=f"near_{noun}", role="calm", shape="gap", fields=(name,), size=count, weight=0.0)]
+    nearest = Term(name=f"near_{noun}", role="main", shape="gap", fields=(name,), size=count)
+    every = replace(nearest, name=f"amid_{noun}", role="posture", shape="gaps", weight=0.5)
+    return [nearest, every] if count else [nearest]
 
 
 def _flag(name: str, meaning: str, said: set[str], asked: frozenset[str]) -> list[Term]:
@@ -327,6 +343,13 @@ def body(term: Term) -> list[str]:
         here, there = term.fields
         gap = f'    gap = state["{there}"].astype(np.float32) - state["{here}"]'
         return [gap, f"    return -np.sqrt((gap * gap).sum(axis=-1)) / {term.scale:g}"]
+    if term.shape in ("gap", "gaps"):
+        way = "np.sqrt((gap * gap).sum(axis=-1))"
+        several = f"{way}.min(axis=1)" if term.shape == "gap" else f"{way}.mean(axis=1)"
+        return [
+            f'    gap = state["{term.fields[0]}"].astype(np.float32)',
+            f"    return -{several if term.size else way} / {term.scale:g}",
+        ]
     if term.shape == "test":
         return [f"    return ({term.fields[0]}).astype(np.float32)"]
     x = " + ".join(f'state["{name}"].astype(np.float32)' for name in term.fields)

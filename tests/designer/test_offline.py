@@ -244,6 +244,27 @@ def test_latent_rewards_differ_in_their_factors(name: str) -> None:
     assert len(set(every)) == 2 * K
 
 
+@pytest.mark.parametrize(
+    ("name", "asked", "other"), [("simple-spread", "landmark", "teammate"), ("simple-tag", "prey", "obstacle")]
+)
+def test_what_lies_around_is_read_as_ways_and_what_is_asked_for_comes_first(name: str, asked: str, other: str) -> None:
+    task = catalog.load(name)
+    for form in ("reward", "latent"):
+        tried = first(facts(task, form=form))
+        assert all(f"near_{asked}" in d["idea"] for d in tried)
+        assert f"near_{other}" not in tried[0]["idea"]
+    assert any(f"near_{other}" in d["idea"] for d in tried)
+    there: dict[str, Any] = {}
+    exec(compile(tried[0]["code"], "reward.py", "exec"), there)
+    several = np.array([[[3.0, 4.0], [0.0, 2.0]], [[0.0, -1.0], [6.0, 8.0]]], np.float32)
+    nearest = there[f"term_near_{asked}"]
+    if name == "simple-spread":
+        np.testing.assert_allclose(nearest({"landmark_offset": several}), [-2, -1])
+        np.testing.assert_allclose(there["term_amid_landmark"]({"landmark_offset": several}), [-3.5, -5.5])
+    else:
+        np.testing.assert_allclose(nearest({"prey_offset": several[:, 0]}), [-5, -1])
+
+
 def test_factors_that_a_decoder_does_not_need_are_left_out() -> None:
     task = catalog.load("halfcheetah-episodic")
     rich = max(first(facts(task, form="latent")), key=lambda d: d["code"].count("def term_"))
