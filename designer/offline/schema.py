@@ -190,8 +190,10 @@ def _senses(name: str, spec: Mapping[str, Any]) -> bool:
 
 def relative(name: str, spec: Mapping[str, Any]) -> bool:
     """Whether the field says where something lies from the mover, ``(B, D)``, or several things, ``(B, n, D)``."""
-    shape = _shape(spec)
-    return len(shape) in (1, 2) and shape[-1] in (2, 3) and bool(set(words(name)) & RELATIVE)
+    shape, kind = _shape(spec), str(spec.get("x-dtype", ""))
+    length = str(spec.get("x-unit", "")) in (*_LENGTH, "", "1") and kind.startswith(("float", "int", "uint"))
+    fits = len(shape) in (1, 2) and shape[0] > 0 and shape[-1] in (2, 3)
+    return length and fits and not spec.get("x-values") and bool(set(words(name)) & RELATIVE)
 
 
 def _place(name: str, spec: Mapping[str, Any]) -> Place | None:

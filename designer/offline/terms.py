@@ -15,7 +15,9 @@ from typing import Any, Literal
 from designer.offline.schema import RELATIVE, Landscape, ask, fields_of, relative, words
 
 Role = Literal["main", "posture", "calm", "guard", "probe"]
-Shape = Literal["more", "less", "near", "square", "hold", "up", "speed", "on", "off", "way", "gap", "gaps", "test"]
+Shape = Literal[
+    "more", "less", "near", "square", "hold", "up", "speed", "on", "off", "way", "gap", "gaps", "away", "test"
+]
 Mode = Literal["level", "change", "potential"]
 
 _GO = frozenset(["forward", "run", "walk", "hop", "drive", "fast", "ahead"])
@@ -28,6 +30,10 @@ _AIM = re.compile(r"(?:flag|target|goal|stands?|ends?)(?: is)? (?:at|near)(?: ab
 _COSTS = ("near", "square", "way", "gap", "gaps", "less", "off")
 """Shapes that never pay."""
 _WAYS: tuple[Shape, Shape] = ("more", "less")
+_AROUND: tuple[Shape, Shape] = ("gap", "away")
+FAR = 2.0
+"""Distance from which on it is no gain to be farther away."""
+_SHUN = r"\b(?:avoid|flee|escap|evad|away from|clear of)"
 _QUIET = re.compile(r"(\d+): (?:no |nothing|none|noop|wait|idle|stay)[^;]*", re.IGNORECASE)
 
 
@@ -44,8 +50,8 @@ class Term:
     centre: float = 0.0
     scale: float = 1.0
     size: int = 0
-    """Numbers in the field, 0 for a scalar; a vector's terms are averaged. Of ``gap`` and ``gaps`` the things in it, 0
-    for a single one: the nearest counts, or their mean."""
+    """Numbers in the field, 0 for a scalar; a vector's terms are averaged. Of ``gap``, ``gaps``, ``away`` the things in
+    it, 0 for a single one: the way to the nearest, to all on average, and how far the nearest is off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,17 +105,20 @@ def offers(schema: Mapping[str, Any], description: str, landscape: Landscape) ->
         name = re.sub(r"\W+", "_", milestone.name)
         found.append(Term(name=f"done_{name}", role="main", shape="test", fields=(milestone.test,)))
     for name, spec in fields_of(schema).items():
-        found += _terms(name, spec, asked, angles)
+        if relative(name, spec):
+            found += _around(name, spec, asked, description)
+        else:
+            found += _terms(name, spec, asked, angles)
     rank = {"main": 0, "posture": 1, "guard": 2, "calm": 3, "probe": 4}
     if not any(t.role == "main" for t in found):
         loose = [t for t in found if t.role != "guard"]
         chief = [t for t in loose if t.role == "posture"] or loose
-        found = [replace(t, role="main") if t in chief else t for t in found]
+        found = [replace(t, role="main", weight=t.weight or 1.0) if t in chief else t for t in found]
         # Nothing says which way a quantity should go: each way is tried by itself.
         found += [
             replace(t, name=f"{shape}_{t.name}", role="probe", shape=shape, weight=1.0)
             for t in loose
-            for shape in _WAYS
+            for shape in (_AROUND if t.shape in ("gap", "gaps", "away") else _WAYS)
         ]
     return tuple(sorted(found, key=lambda t: rank[t.role]))
 
@@ -120,8 +129,6 @@ def _terms(name: str, spec: Mapping[str, Any], asked: frozenset[str], angles: li
     meaning, unit = str(spec.get("description", "")), str(spec.get("x-unit", ""))
     said = set(words(name)) | set(words(meaning))
     many = len(shape) == 1 and shape[0] in (2, 3) and bool(set(words(name)) & {"position", "pos", "xy"})
-    if relative(name, spec):
-        return _gaps(name, shape[0] if len(shape) == 2 else 0, asked)
     if spec.get("x-values") or many or len(shape) > 1 or (shape and shape[0] > 32):
         return []
     if spec.get("x-dtype") == "bool":
@@ -142,17 +149,17 @@ def _terms(name: str, spec: Mapping[str, Any], asked: frozenset[str], angles: li
     return _position(name, meaning, said, asked, bounds)
 
 
-def _gaps(name: str, count: int, asked: frozenset[str]) -> list[Term]:
-    """The way to the nearest of what lies around, and to all of it on average.
-
-    Where nobody asked for it, whether it should be near or far is left to a later iteration.
-    """
-    noun = "_".join(part for part in name.split("_") if part not in RELATIVE) or name
-    if not set(words(name)) & asked:
-        return [Term(name=f"near_{noun}", role="calm", shape="gap", fields=(name,), size=count, weight=0.0)]
-    nearest = Term(name=f"near_{noun}", role="main", shape="gap", fields=(name,), size=count)
-    every = replace(nearest, name=f"amid_{noun}", role="posture", shape="gaps", weight=0.5)
-    return [nearest, every] if count else [nearest]
+def _around(name: str, spec: Mapping[str, Any], asked: frozenset[str], description: str) -> list[Term]:
+    """Near what lies around, or away from it; where the task does not speak of it, a later iteration tries both."""
+    shape = spec["x-shape"][1:]
+    near = Term(name=f"near_{name}", role="main", shape="gap", fields=(name,), size=shape[0] if len(shape) == 2 else 0)
+    away = replace(near, name=f"away_{name}", shape="away")
+    nouns = [word for word in words(name) if word not in RELATIVE]
+    if not set(nouns) & asked:
+        return [replace(t, role="calm", weight=0.0) for t in (near, away)]
+    if re.search(rf"{_SHUN}[^.;,]*\b({'|'.join(nouns)})", description, re.IGNORECASE):
+        return [away]
+    return [near, replace(near, name=f"amid_{name}", role="posture", shape="gaps", weight=0.5)] if near.size else [near]
 
 
 def _flag(name: str, meaning: str, said: set[str], asked: frozenset[str]) -> list[Term]:
@@ -343,13 +350,11 @@ def body(term: Term) -> list[str]:
         here, there = term.fields
         gap = f'    gap = state["{there}"].astype(np.float32) - state["{here}"]'
         return [gap, f"    return -np.sqrt((gap * gap).sum(axis=-1)) / {term.scale:g}"]
-    if term.shape in ("gap", "gaps"):
-        way = "np.sqrt((gap * gap).sum(axis=-1))"
-        several = f"{way}.min(axis=1)" if term.shape == "gap" else f"{way}.mean(axis=1)"
-        return [
-            f'    gap = state["{term.fields[0]}"].astype(np.float32)',
-            f"    return -{several if term.size else way} / {term.scale:g}",
-        ]
+    if term.shape in ("gap", "gaps", "away"):
+        each = f".{'mean' if term.shape == 'gaps' else 'min'}(axis=1)" if term.size else ""
+        gap = f'    gap = state["{term.fields[0]}"].astype(np.float32)'
+        way = f"    way = np.sqrt((gap * gap).sum(axis=-1)){each}"
+        return [gap, way, f"    return np.minimum(way, {FAR:g})" if term.shape == "away" else "    return -way"]
     if term.shape == "test":
         return [f"    return ({term.fields[0]}).astype(np.float32)"]
     x = " + ".join(f'state["{name}"].astype(np.float32)' for name in term.fields)

@@ -16,7 +16,9 @@ import pytest
 
 from designer.llm import check_models
 from designer.offline import reply as offline
+from designer.offline import terms
 from designer.offline.composer import Composer
+from designer.offline.schema import read
 from designer.replies import parse_analysis, parse_critique, parse_design
 from designer.settings import DesignSettings
 from envs import catalog
@@ -245,24 +247,67 @@ def test_latent_rewards_differ_in_their_factors(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "asked", "other"), [("simple-spread", "landmark", "teammate"), ("simple-tag", "prey", "obstacle")]
+    ("name", "asked", "other"),
+    [("simple-spread", "landmark_offset", "teammate_offset"), ("simple-tag", "prey_offset", "obstacle_offset")],
 )
 def test_what_lies_around_is_read_as_ways_and_what_is_asked_for_comes_first(name: str, asked: str, other: str) -> None:
     task = catalog.load(name)
     for form in ("reward", "latent"):
         tried = first(facts(task, form=form))
         assert all(f"near_{asked}" in d["idea"] for d in tried)
-        assert f"near_{other}" not in tried[0]["idea"]
-    assert any(f"near_{other}" in d["idea"] for d in tried)
+        assert other not in tried[0]["idea"]
+    schema = task.state_schema()
+    offers = terms.offers(schema, task.description, read(schema, task.description))
+    assert {f"near_{other}", f"away_{other}"} <= {t.name for t in offers}
     there: dict[str, Any] = {}
     exec(compile(tried[0]["code"], "reward.py", "exec"), there)
     several = np.array([[[3.0, 4.0], [0.0, 2.0]], [[0.0, -1.0], [6.0, 8.0]]], np.float32)
     nearest = there[f"term_near_{asked}"]
     if name == "simple-spread":
-        np.testing.assert_allclose(nearest({"landmark_offset": several}), [-2, -1])
-        np.testing.assert_allclose(there["term_amid_landmark"]({"landmark_offset": several}), [-3.5, -5.5])
+        np.testing.assert_allclose(nearest({asked: several}), [-2, -1])
+        np.testing.assert_allclose(there[f"term_amid_{asked}"]({asked: several}), [-3.5, -5.5])
     else:
-        np.testing.assert_allclose(nearest({"prey_offset": several[:, 0]}), [-5, -1])
+        np.testing.assert_allclose(nearest({asked: several[:, 0]}), [-5, -1])
+
+
+def around(*shape: int, unit: str = "m", dtype: str = "float32", **more: Any) -> dict[str, Any]:
+    return {"x-shape": ["B", *shape], "x-unit": unit, "x-dtype": dtype, "description": "", **more}
+
+
+AROUND = {
+    "nobody asks": ("Do it well.", {"ball_offset": around(2), "velocity": around(2, unit="m/s")}),
+    "nobody asks, several": ("Do it well.", {"ball_offset": around(3, 2)}),
+    "two words for one": ("Touch the ball.", {"ball_offset": around(2), "relative_ball": around(2), "ball": around()}),
+    "a velocity": ("Touch the ball.", {"ball_relative_velocity": around(2, unit="m/s"), "ball_offset": around(2)}),
+    "angles": ("Run forward.", {"joint_relative_angles": around(3, unit="rad")}),
+    "none of them": ("Cover the landmarks.", {"teammate_offset": around(0, 2), "landmark_offset": around(1, 2)}),
+    "flags": ("Raise the flags.", {"relative_flags": around(2, unit="1", dtype="bool"), "mast_offset": around(2)}),
+    "shunned": ("Flee: the mover must keep away from the enemy.", {"enemy_offset": around(2)}),
+}
+
+
+@pytest.mark.parametrize("case", AROUND)
+def test_every_term_of_what_lies_around_answers_one_number_a_row(case: str) -> None:
+    description, fields = AROUND[case]
+    schema, rng = {"type": "object", "properties": fields}, np.random.default_rng(0)
+    offers = terms.offers(schema, description, read(schema, description))
+    assert len({t.name for t in offers}) == len(offers) > 0
+    state = {n: rng.normal(size=(4, *spec["x-shape"][1:])).astype(spec["x-dtype"]) for n, spec in fields.items()}
+    for term in offers:
+        there: dict[str, Any] = {"np": np}
+        exec("\n".join(["def term(state):", *terms.body(term)]), there)
+        assert there["term"](state).shape == (4,), term.name
+    main = {t.name for t in offers if t.role == "main" and t.weight}
+    assert case != "a velocity" or main == {"near_ball_offset"}
+    assert case != "shunned" or main == {"away_enemy_offset"}
+    for form in ("reward", "latent"):
+        request = levers() | {"form": form, "state": schema}
+        request["task"] = request["task"] | {"description": description}
+        for design in first(request):
+            assert gate.check(design["code"], form=form).ok
+            exec(compile(design["code"], "reward.py", "exec"), there)
+            answer = there["compute_latent" if form == "latent" else "compute_reward"](state, np.zeros(4, int), state)
+            assert {values.shape for values in answer.values()} == {(4,)}
 
 
 def test_factors_that_a_decoder_does_not_need_are_left_out() -> None:
