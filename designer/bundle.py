@@ -18,20 +18,43 @@ from typing import Any
 
 import envs
 from envs.errors import UserError
+from envs.extractors.mpe import TAG
 from envs.task import TaskSpec
 from sandbox.gate import parsed
 from sandbox.program import RewardProgram
 
 FORMAT = "rewardsmith-bundle/1"
-FILES = frozenset({"reward.py", "state.py", "wrapper.py", "manifest.json", "README.md", "decoder.safetensors"})
+FILES = frozenset(
+    {"reward.py", "state.py", "wrapper.py", "team.py", "manifest.json", "README.md", "decoder.safetensors"}
+)
 _TEMPLATES = Path(__file__).parent / "templates"
+_WRAPPERS = frozenset({"wrapper.py", "team.py"})
 _NAME = re.compile(r"[\w:./-]+")
 _IMPORT_BY_PATH = Template("""\
 import importlib.util, sys
-spec = importlib.util.spec_from_file_location("designed_$program", $wrapper)
+spec = importlib.util.spec_from_file_location("designed_$program", $file)
 module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 $wrapper_class = module.$wrapper_class""")
+
+_WITHHELD = """
+The task's own reward was withheld in training and is withheld here: its sum is paid with an episode's last step, so a
+time limit belongs inside, as in `make_env()`.
+"""
+_PREY = """
+The prey is paid as ever and is yours to steer. In the training of this reward it fled by a fixed policy, and the
+figures hold for that one.
+"""
+_ALIKE = """
+```python
+# Stable-Baselines3: one policy for all agents (pip install supersuit)
+import supersuit
+from stable_baselines3 import PPO
+rows = supersuit.pettingzoo_env_to_vec_env_v1(make_env())
+envs = supersuit.concat_vec_envs_v1(rows, 8, base_class="stable_baselines3")
+model = PPO("MlpPolicy", envs).learn(100_000)
+```
+"""
 
 
 def export_bundle(
@@ -70,7 +93,7 @@ def export_bundle(
 
 
 def check_bundle(directory: Path) -> dict[str, Any]:
-    """The manifest of a bundle whose files are what it says and whose wrapper is our fixed template.
+    """The manifest of a bundle whose files are what it says and whose wrappers are our fixed templates.
 
     Nothing of the bundle is run. Raises ``UserError`` that names the first file at fault.
     """
@@ -80,8 +103,9 @@ def check_bundle(directory: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{directory} is not a complete bundle: {error}") from error
     changed = [name for name, found in hashes.items() if found != manifest["files"][name]]
-    if hashes.get("wrapper.py") != _sha256((_TEMPLATES / "wrapper.py").read_bytes()):
-        changed.append("wrapper.py")
+    for name in {"wrapper.py", *(_WRAPPERS & set(hashes))}:
+        if hashes.get(name) != _sha256((_TEMPLATES / name).read_bytes()):
+            changed.append(name)
     if changed:
         raise UserError(f"{directory / changed[0]} was changed after the export; export the reward again")
     return manifest
@@ -99,6 +123,8 @@ def _contents(
         "wrapper.py": (_TEMPLATES / "wrapper.py").read_bytes(),
         "README.md": _readme(name, task, program).encode(),
     }
+    if task.agents > 1:
+        files["team.py"] = (_TEMPLATES / "team.py").read_bytes()
     if decoder is not None:
         files["decoder.safetensors"] = decoder
     manifest = _manifest(task, program, {n: _sha256(content) for n, content in files.items()}, function)
@@ -180,7 +206,7 @@ def _refuse_code_as_names(task: TaskSpec) -> None:
 
 def _readme(name: str, task: TaskSpec, program: RewardProgram) -> str:
     """The lines that plug the bundle into each trainer, for a bundle in a folder called ``name``."""
-    wrapper = "DesignedReward" if task.agents == 1 else "DesignedTeamReward"
+    file, wrapper = ("wrapper", "DesignedReward") if task.agents == 1 else ("team", "DesignedTeamReward")
     lines = {
         "env_id": task.env_id,
         "description": " ".join(task.description.replace("`", "'").split()),
@@ -188,16 +214,18 @@ def _readme(name: str, task: TaskSpec, program: RewardProgram) -> str:
         "program": program.id,
         "form": " --form latent" if program.form == "latent" else "",
         "safetensors": ", safetensors" if program.form == "latent" else "",
-        "import_lines": f"from {name}.wrapper import {wrapper}"
+        "withheld": _WITHHELD if task.episodic and program.form == "reward" else "",
+        "import_lines": f"from {name}.{file} import {wrapper}"
         if name.isidentifier()
         else _IMPORT_BY_PATH.substitute(
-            program=program.id, wrapper=json.dumps(f"{name}/wrapper.py"), wrapper_class=wrapper
+            program=program.id, file=json.dumps(f"{name}/{file}.py"), wrapper_class=wrapper
         ),
     }
     if task.agents == 1:
         return _filled("README.md", {**lines, **_single(task)})
     settings = {"max_cycles": task.episode_steps, **dict(task.env_kwargs)}
-    return _filled("TEAM.md", {**lines, "settings": ", ".join(f"{key}={value!r}" for key, value in settings.items())})
+    team = {"settings": ", ".join(f"{key}={value!r}" for key, value in settings.items())}
+    return _filled("TEAM.md", {**lines, **team, "others": _PREY if task.env_id == TAG else _ALIKE})
 
 
 def _filled(template: str, lines: Mapping[str, str]) -> str:

@@ -1,10 +1,9 @@
-"""A designed reward as a Gymnasium wrapper. It needs numpy, gymnasium and the files beside it, nothing else.
-
-A team's is a wrapper of PettingZoo, which it needs too.
+"""A designed reward as a Gymnasium wrapper. It needs numpy, gymnasium, for a latent reward safetensors, and the files
+beside it.
 
 What is paid: ``task_weight * native + sum of components``, in float32, as in the training of this reward; for a latent
-reward what its decoder makes of the factors, and nothing of the task's own (safetensors is needed then). A task's
-reward that the training withheld until an episode's end is withheld here too, and its sum paid with the last step.
+reward what its decoder makes of the factors, and nothing of the task's own. A task's reward that the training withheld
+until an episode's end is withheld here too, and its sum paid with the last step.
 The component ``potential`` is ``gamma * Phi(s') - Phi(s)`` with ``Phi(s') = 0`` if and only if the episode
 terminated (Ng, Harada, Russell 1999). Constructing the wrapper runs ``reward.py`` and ``state.py`` with all
 the rights of this process: read both first.
@@ -25,11 +24,6 @@ from typing import Any, NamedTuple, SupportsFloat
 import gymnasium
 import numpy as np
 from numpy.typing import NDArray
-
-try:
-    from pettingzoo.utils import BaseParallelWrapper as _ParallelWrapper  # type: ignore[import-untyped]
-except ImportError:  # only a team needs it
-    _ParallelWrapper = object
 
 Array = NDArray[Any]
 
@@ -108,7 +102,7 @@ class _Decoder:
         return np.asarray(values[:, 0] * self._scale, dtype=np.float32)
 
 
-class _Paid(NamedTuple):
+class Paid(NamedTuple):
     """What ``B`` transitions are paid."""
 
     reward: Array
@@ -118,16 +112,28 @@ class _Paid(NamedTuple):
     factors: dict[str, Array]
     """What a latent reward's decoder read, each ``(B,)``."""
 
+    def tell(self, info: dict[str, Any], row: int, native: float) -> None:
+        """Put what a row was paid, and for what, into its ``info``."""
+        if self.factors:
+            info["reward_factors"] = {name: float(part[row]) for name, part in self.factors.items()}
+        info["task_reward"] = native
+        info["reward_components"] = {name: float(part[row]) for name, part in self.components.items()}
 
-class _Reward:
+
+class BundledReward:
     """The bundle in one folder, for ``B`` rows that take their steps together."""
 
-    def __init__(self, folder: Path) -> None:
-        """Runs the bundle's code. Raises ValueError when a file differs from its hash in ``manifest.json``."""
+    def __init__(self, path: str | None) -> None:
+        """``path``: the folder; None: this file's own. Runs the bundle's code.
+
+        Raises ValueError when a file differs from its hash in ``manifest.json``.
+        """
+        self._folder = folder = Path(__file__).resolve().parent if path is None else Path(path).resolve()
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         files = manifest["files"]
         self.manifest: dict[str, Any] = manifest
         self.reader = _load(folder, "state.py", files["state.py"])
+        self.read_state = getattr(self.reader, manifest["state_function"])
         self._program = _load(folder, "reward.py", files["reward.py"])
         self._gamma = np.float32(manifest["gamma"])
         self._task_weight = np.float32(manifest["task_weight"])
@@ -147,6 +153,14 @@ class _Reward:
         self._memory: Any = None
         self._withheld = 0.0
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Where the bundle lies, and how far the episode is; its code is loaded, and checked, again."""
+        return {"folder": str(self._folder), "episode": (self._state, self._memory, self._withheld)}
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        self.__init__(kept["folder"])  # type: ignore[misc]
+        self._state, self._memory, self._withheld = kept["episode"]
+
     def restart(self, rows: int, facts: Mapping[str, Any]) -> None:
         """An episode begins, in the state of ``facts``, ``(rows, *shape)`` each; memory starts anew."""
         self._state = self._read(rows, facts)
@@ -155,7 +169,7 @@ class _Reward:
 
     def __call__(
         self, action: Array, facts: Mapping[str, Any], native: float, *, terminated: bool, truncated: bool
-    ) -> _Paid:
+    ) -> Paid:
         """What a step is paid, of which the rows take one each; ``native`` is what the task pays each row."""
         next_state = self._read(len(action), facts)
         factors, parts = {}, self._parts(action, next_state, terminated)
@@ -169,7 +183,7 @@ class _Reward:
         reward = np.full(len(action), self._task_weight * np.float32(native))
         for part in parts.values():
             reward = reward + part
-        return _Paid(reward, parts, factors)
+        return Paid(reward, parts, factors)
 
     def _parts(self, action: Array, next_state: dict[str, Array], terminated: bool) -> dict[str, Array]:
         """The named parts of the transitions' reward, ``potential`` last."""
@@ -191,6 +205,8 @@ class _Reward:
         state: dict[str, Array] = {}
         for name, (dtype, shape) in self._fields.items():
             value = np.array(facts[name], dtype=dtype)
+            if self.manifest["agents"] == 1:
+                value = value[None]
             if value.shape != (rows, *shape):
                 raise ValueError(f"state field {name!r} has shape {value.shape[1:]}, manifest.json says {shape}")
             state[name] = value
@@ -212,14 +228,13 @@ class DesignedReward(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.Reco
         """
         gymnasium.utils.RecordConstructorArgs.__init__(self, path=path)
         gymnasium.Wrapper.__init__(self, env)
-        self._reward = _Reward(_folder(path))
+        self._reward = BundledReward(path)
         self.manifest = self._reward.manifest
-        self._read_state = getattr(self._reward.reader, self.manifest["state_function"])
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start an episode; the reward's memory, where it has any, starts anew."""
         observation, info = self.env.reset(seed=seed, options=options)
-        self._reward.restart(1, self._facts(observation, info))
+        self._reward.restart(1, self._reward.read_state(self.env, observation, info))
         return observation, info
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
@@ -227,12 +242,12 @@ class DesignedReward(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.Reco
         observation, native, terminated, truncated, info = self.env.step(action)
         paid = self._reward(
             self._batch_of_one(action),
-            self._facts(observation, info),
+            self._reward.read_state(self.env, observation, info),
             float(native),
             terminated=bool(terminated),
             truncated=bool(truncated),
         )
-        _tell(info, paid, 0, float(native))
+        paid.tell(info, 0, float(native))
         return observation, float(paid.reward[0]), terminated, truncated, info
 
     def _batch_of_one(self, action: Any) -> Array:
@@ -242,78 +257,6 @@ class DesignedReward(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.Reco
             return np.clip(np.asarray(action, dtype=np.float32), space.low, space.high).reshape(1, -1)
         start = space.start if isinstance(space, gymnasium.spaces.Discrete) else 0
         return np.asarray(action, dtype=np.int64).reshape(1) - start
-
-    def _facts(self, observation: Any, info: dict[str, Any]) -> dict[str, Array]:
-        facts: Mapping[str, Any] = self._read_state(self.env, observation, info)
-        return {name: np.asarray(value)[None] for name, value in facts.items()}
-
-
-class DesignedTeamReward(_ParallelWrapper):  # type: ignore[misc]
-    """Pays every agent of a team the designed reward of its own step; wraps a parallel environment of PettingZoo.
-
-    The team is who learned in training: all agents of simple_spread, the predators of simple_tag. The others are paid
-    as ever. In a team's infos ``task_reward`` is an agent's share of what the environment itself pays the team,
-    and ``reward_components`` and ``reward_factors`` are as in ``DesignedReward``.
-    """
-
-    def __init__(self, env: Any, path: str | None = None) -> None:
-        """Load the bundle in the folder ``path`` (None: this file's own). Runs its code.
-
-        Raises ImportError without PettingZoo, ValueError when a file differs from its hash in ``manifest.json`` or
-        the environment's team has another size.
-        """
-        if _ParallelWrapper is object:
-            raise ImportError("DesignedTeamReward needs PettingZoo: pip install pettingzoo")
-        super().__init__(env)
-        self._reward = _Reward(_folder(path))
-        self.manifest = self._reward.manifest
-        self.team: list[str] = []
-        """Names of the agents that this reward pays, known from the first reset on."""
-
-    def reset(
-        self, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Start an episode; the reward's memory, where it has any, starts anew."""
-        observations, infos = self.env.reset(seed=seed, options=options)
-        self.team = [agent.name for agent in self._reward.reader.learners(self.env.unwrapped.world)]
-        if len(self.team) != self.manifest["agents"]:
-            raise ValueError(f"the team has {len(self.team)} agents, manifest.json says {self.manifest['agents']}")
-        self._reward.restart(len(self.team), self._facts())
-        return observations, infos
-
-    def step(self, actions: dict[str, Any]) -> tuple[dict[str, Any], ...]:
-        """Take a step of all agents; the team is paid the designed reward, as Python floats."""
-        observations, rewards, terminations, truncations, infos = self.env.step(actions)
-        count = len(self.team)
-        # An agent's share of the team's reward, which is the mean of what its agents are paid.
-        native = sum(float(rewards[name]) for name in self.team) / count / count
-        paid = self._reward(
-            np.array([actions[name] for name in self.team], dtype=np.int64),
-            self._facts(),
-            native,
-            terminated=any(terminations.values()),
-            truncated=any(truncations.values()),
-        )
-        rewards = {**rewards, **dict(zip(self.team, paid.reward.tolist(), strict=True))}
-        told = {name: dict(infos[name]) for name in self.team}
-        for row, info in enumerate(told.values()):
-            _tell(info, paid, row, native)
-        return observations, rewards, terminations, truncations, {**infos, **told}
-
-    def _facts(self) -> Any:
-        return getattr(self._reward.reader, self.manifest["state_function"])(self.env.unwrapped.world)
-
-
-def _folder(path: str | None) -> Path:
-    return Path(__file__).resolve().parent if path is None else Path(path).resolve()
-
-
-def _tell(info: dict[str, Any], paid: _Paid, row: int, native: float) -> None:
-    """Put what a row was paid, and for what, into its ``info``."""
-    if paid.factors:
-        info["reward_factors"] = {name: float(part[row]) for name, part in paid.factors.items()}
-    info["task_reward"] = native
-    info["reward_components"] = {name: float(part[row]) for name, part in paid.components.items()}
 
 
 def _copies(state: Mapping[str, Array]) -> dict[str, Array]:

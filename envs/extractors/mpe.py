@@ -1,8 +1,8 @@
 """State of MPE's tasks, as one agent of a team sees the world: where it is, and where everything else lies from there.
 
-Self-contained (numpy), so that it can be used beside any trainer. All is read from the simulated world, so wrappers
-around the observation change nothing. ``read_team`` reads it for every agent that learns, from the ``world`` of
-PettingZoo's environment (``parallel_env.unwrapped.world``).
+Self-contained (numpy): this very file travels with an exported reward. All is read from the simulated world, so
+wrappers around the observation change nothing. ``read_team`` reads it for every agent that learns, from the ``world``
+of PettingZoo's environment (``parallel_env.unwrapped.world``).
 
 Lengths are the world's own: all things start in the square from -1 to 1, and nothing holds an agent inside it.
 A step lasts 0.1 s.

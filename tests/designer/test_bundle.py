@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import json
+import pickle
 import sys
 import textwrap
 from dataclasses import replace
@@ -298,6 +300,17 @@ MEMORY_PART = textwrap.dedent("""
         steps = memory["steps"] + 1.0
         return {"patience": 0.1 / steps}, {"steps": steps}
 """)
+
+
+def test_an_environment_goes_on_where_it_was_copied(task: TaskSpec, tmp_path: Path) -> None:
+    export_bundle(tmp_path / "b", task=task, program=RewardProgram(MEMORY), manifest_extra={})
+    env = load_wrapper(tmp_path / "b").DesignedReward(gymnasium.make(task.env_id))
+    env.reset(seed=3)
+    env.step(2)
+    copies = [copy.deepcopy(env), pickle.loads(pickle.dumps(env))]
+    expected = [env.step(1)[1] for _ in range(4)]
+    for other in copies:
+        assert [other.step(1)[1] for _ in range(4)] == expected
 
 
 def test_spec_round_trips_through_json_and_rebuilds_the_reward(task: TaskSpec, tmp_path: Path) -> None:

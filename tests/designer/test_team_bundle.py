@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import importlib.util
 import json
+import pickle
 import re
+import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -11,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from gymnasium.error import ResetNeeded
 from safetensors.numpy import save
 
 from designer.bundle import export_bundle
@@ -98,7 +103,7 @@ def readmes_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_each_agent_is_paid_what_the_training_pays_it(
     task_id: str, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    task, seed = catalog.load(task_id), 8
+    task, seed = catalog.load(task_id), 7
     # Names with a dash are loaded by path.
     folder = tmp_path / (f"{form}-{task_id}" if form == "ridge" else f"{form}_{task_id}".replace("-", "_"))
     weights = None if form == "reward" else decoder((16, 16) if form == "network" else ())
@@ -107,6 +112,7 @@ def test_each_agent_is_paid_what_the_training_pays_it(
         folder, task=task, program=program, manifest_extra={}, decoder=None if weights is None else save(weights)
     )
     transitions, native = walked(task, seed)
+    assert native.any()
     with JailedReward(choose("embedded"), program) as jailed:
         reward: RewardFunction = jailed if weights is None else FrozenReward(jailed, weights)
         reward.restart()
@@ -119,6 +125,7 @@ def test_each_agent_is_paid_what_the_training_pays_it(
     world, t = env.unwrapped.world, 0
     others = [agent for agent in world.agents if agent.name not in env.team]
     for _ in range(EPISODES):
+        earned = np.zeros(len(env.team))
         while env.agents:
             actions = dict(zip(env.team, transitions.action[t].tolist(), strict=True))
             hunters = np.array([a.state.p_pos for a in world.agents if a not in others])
@@ -130,8 +137,11 @@ def test_each_agent_is_paid_what_the_training_pays_it(
                 assert list(told) == list(parts)
                 np.testing.assert_allclose(list(told.values()), [p[t, row] for p in parts.values()], 1e-4, 1e-6)
                 assert (set(infos[agent].get("reward_factors", ())) == {"apart", "pushes", "speed"}) == bool(weights)
+                earned[row] += infos[agent]["task_reward"]
                 if not task.episodic:
                     np.testing.assert_allclose(infos[agent]["task_reward"], native[t, row], rtol=1e-5, atol=1e-7)
+                elif not env.agents:
+                    np.testing.assert_allclose(earned[row], native[t, row], rtol=1e-5, atol=1e-7)
             assert all("reward_components" not in infos[other.name] for other in others)
             t += 1
         env.reset()
@@ -139,20 +149,70 @@ def test_each_agent_is_paid_what_the_training_pays_it(
     assert json.loads((folder / "manifest.json").read_text())["agents"] == task.agents == len(env.team)
 
 
-def test_every_snippet_of_the_readme_is_short_python(tmp_path: Path) -> None:
-    export_bundle(tmp_path / "b", task=catalog.load("simple-tag"), program=RewardProgram(NEAR), manifest_extra={})
+def bundle(folder: Path, task_id: str) -> Any:
+    """The module that wraps, of an explicit reward's bundle."""
+    export_bundle(folder, task=catalog.load(task_id), program=RewardProgram(NEAR), manifest_extra={})
+    spec = importlib.util.spec_from_file_location(f"team_of_{folder.name}", folder / "team.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(("task_id", "alike"), [("simple-spread", True), ("simple-tag", False)])
+def test_every_snippet_of_the_readme_is_short_python(task_id: str, alike: bool, tmp_path: Path) -> None:
+    bundle(tmp_path / "b", task_id)
     blocks = re.findall(r"```python\n# ([\w-]+)(.*?)```", (tmp_path / "b" / "README.md").read_text(), re.DOTALL)
-    assert [name for name, _ in blocks] == ["pettingzoo", "Stable-Baselines3", "TorchRL", "RLlib"]
+    # SuperSuit makes rows of agents that are alike, which prey and predators are not.
+    assert [name for name, _ in blocks] == ["pettingzoo", *["Stable-Baselines3"] * alike, "TorchRL", "RLlib"]
     for name, body in blocks:
         compile(f"# {name}{body}", name, "exec")
         assert "$" not in body and len(body.splitlines()) <= 8
 
 
-def test_an_environment_with_another_team_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    export_bundle(
-        tmp_path / "three", task=catalog.load("simple-spread"), program=RewardProgram(NEAR), manifest_extra={}
-    )
-    readme = tmp_path / "three" / "README.md"
-    readme.write_text(readme.read_text().replace("N=3", "N=4"))
+def test_the_potential_of_an_end_is_nothing_for_every_row(tmp_path: Path) -> None:
+    """MPE only ever cuts its episodes off."""
+    facts = {
+        "position": np.array([[1.0, -2.0], [0.5, 0.0], [3.0, 3.0]]), "velocity": np.zeros((3, 2)),
+        "landmark_offset": np.zeros((3, 3, 2)), "teammate_offset": np.ones((3, 2, 2)),
+    }  # fmt: skip
+    reward = bundle(tmp_path / "b", "simple-spread").BundledReward(None)
+    for terminated in (True, False):
+        reward.restart(3, facts)
+        paid = reward(np.zeros(3, int), facts, 0.0, terminated=terminated, truncated=not terminated)
+        before = -0.5 * np.array([3.0, 0.5, 6.0])
+        np.testing.assert_allclose(
+            paid.components["potential"], -before if terminated else (0.95 - 1) * before, rtol=1e-5
+        )
+
+
+def test_a_copied_environment_pays_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MPE's own copies begin anew."""
+    bundle(tmp_path / "copied", "simple-spread")
+    env = readmes_environment(tmp_path / "copied", monkeypatch)
+    env.reset(seed=1)
+
+    def episode(env: Any) -> list[dict[str, float]]:
+        env.reset(seed=2)
+        return [env.step(dict.fromkeys(env.team, 2))[1] for _ in range(3)]
+
+    assert episode(copy.deepcopy(env)) == episode(pickle.loads(pickle.dumps(env))) == episode(env)
+
+
+def test_misuse_is_named(tmp_path: Path) -> None:
+    from mpe2 import simple_spread_v3, simple_tag_v3
+
+    wrapper = bundle(tmp_path / "three", "simple-spread").DesignedTeamReward
+    with pytest.raises(ValueError, match="this reward is for simple_spread_v3, not for simple_tag_v3"):
+        wrapper(simple_tag_v3.parallel_env())
+    with pytest.raises(TypeError, match=r"make it with parallel_env\(\)"):
+        wrapper(simple_spread_v3.env())
+    env = wrapper(simple_spread_v3.parallel_env(max_cycles=1))
+    with pytest.raises(ResetNeeded):
+        env.step({})
+    env.reset(seed=0)
+    env.step(dict.fromkeys(env.team, 0))
+    assert env.step({}) == ({}, {}, {}, {}, {})
     with pytest.raises(ValueError, match=r"the team has 4 agents, manifest\.json says 3"):
-        readmes_environment(tmp_path / "three", monkeypatch).reset(seed=0)
+        wrapper(simple_spread_v3.parallel_env(N=4)).reset(seed=0)

@@ -150,5 +150,5 @@ def draw_steps(length: Tensor, most: int, generator: torch.Generator) -> tuple[T
         keys = torch.rand((len(drawn), longest), generator=generator)
         keys[torch.arange(longest) >= length[drawn, None]] = 2.0
         # Torch's topk took twice as long.
-        steps[drawn] = torch.from_numpy(np.argpartition(keys.numpy(), most - 1)[:, :most].copy())
+        steps[drawn] = torch.from_numpy(np.argpartition(keys.numpy(), most - 1)[:, :most])
     return steps, taken
