@@ -162,7 +162,7 @@ class BundledReward:
         self._state, self._memory, self._withheld = kept["episode"]
 
     def restart(self, rows: int, facts: Mapping[str, Any]) -> None:
-        """An episode begins, in the state of ``facts``, ``(rows, *shape)`` each; memory starts anew."""
+        """An episode begins, in the state that ``facts`` tell as ``read_state`` does; memory starts anew."""
         self._state = self._read(rows, facts)
         self._memory = self._program.init_memory(rows) if self.manifest["has_memory"] else None
         self._withheld = 0.0
