@@ -236,7 +236,8 @@ def test_a_child_that_is_late_loud_or_killed_is_named_so(forked: Any) -> None:
         time.sleep(60)
 
     assert collect(*forked(closed_and_stays), 0.2, 100)[0] == "deadline"
-    assert collect(*forked(lambda send: os.write(send, bytes(200))), 5.0, 100) == ("output_limit", 0, b"", True)
+    # Whether it is gone by then is not sure on a busy machine: there is a limit to how long it is waited for.
+    assert collect(*forked(lambda send: os.write(send, bytes(200))), 5.0, 100)[:3] == ("output_limit", 0, b"")
     assert collect(*forked(lambda send: os.kill(os.getpid(), signal.SIGKILL)), 5.0, 100) == ("signal", 9, b"", True)
     assert collect(*forked(lambda send: os._exit(3)), 5.0, 100) == ("exit", 3, b"", True)
 
