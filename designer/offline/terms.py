@@ -30,7 +30,6 @@ _AIM = re.compile(r"(?:flag|target|goal|stands?|ends?)(?: is)? (?:at|near)(?: ab
 _COSTS = ("near", "square", "way", "gap", "gaps", "less", "off")
 """Shapes that never pay."""
 _WAYS: tuple[Shape, Shape] = ("more", "less")
-_AROUND: tuple[Shape, Shape] = ("gap", "away")
 FAR = 2.0
 """Distance from which on it is no gain to be farther away."""
 _SHUN = r"\b(?:avoid|flee|escap|evad|away from|clear of)"
@@ -113,12 +112,16 @@ def offers(schema: Mapping[str, Any], description: str, landscape: Landscape) ->
     if not any(t.role == "main" for t in found):
         loose = [t for t in found if t.role != "guard"]
         chief = [t for t in loose if t.role == "posture"] or loose
-        found = [replace(t, role="main", weight=t.weight or 1.0) if t in chief else t for t in found]
         # Nothing says which way a quantity should go: each way is tried by itself.
+        found = [
+            replace(t, role="probe" if t.shape == "away" else "main", weight=t.weight or 1.0) if t in chief else t
+            for t in found
+        ]
         found += [
             replace(t, name=f"{shape}_{t.name}", role="probe", shape=shape, weight=1.0)
             for t in loose
-            for shape in (_AROUND if t.shape in ("gap", "gaps", "away") else _WAYS)
+            if t.shape not in ("gap", "away")
+            for shape in _WAYS
         ]
     return tuple(sorted(found, key=lambda t: rank[t.role]))
 

@@ -121,8 +121,8 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TaskSpec:
     return walk_task("walk_facts:facts")
 
 
-def load_wrapper(folder: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"wrapper_of_{folder.name}", folder / "wrapper.py")
+def load_wrapper(folder: Path, file: str = "wrapper.py") -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"{file[:-3]}_of_{folder.name}", folder / file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module

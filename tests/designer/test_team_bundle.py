@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import json
 import pickle
 import re
-import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -18,15 +16,17 @@ import torch
 from gymnasium.error import ResetNeeded
 from safetensors.numpy import save
 
-from designer.bundle import export_bundle
+from designer.bundle import check_bundle, export_bundle
 from designer.jailed import JailedReward
 from envs import catalog
 from envs.episode import Array, Transitions
+from envs.errors import UserError
 from envs.make_vector import make_vector
 from envs.scripted.prey import flee
 from envs.task import TaskSpec
 from sandbox.choose import choose
 from sandbox.program import RewardProgram
+from tests.designer.test_bundle import load_wrapper
 from training.credit.frozen import FrozenReward
 from training.reward import RewardFunction, components, paid
 
@@ -152,12 +152,7 @@ def test_each_agent_is_paid_what_the_training_pays_it(
 def bundle(folder: Path, task_id: str) -> Any:
     """The module that wraps, of an explicit reward's bundle."""
     export_bundle(folder, task=catalog.load(task_id), program=RewardProgram(NEAR), manifest_extra={})
-    spec = importlib.util.spec_from_file_location(f"team_of_{folder.name}", folder / "team.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_wrapper(folder, "team.py")
 
 
 @pytest.mark.parametrize(("task_id", "alike"), [("simple-spread", True), ("simple-tag", False)])
@@ -198,6 +193,19 @@ def test_a_copied_environment_pays_the_same(tmp_path: Path, monkeypatch: pytest.
         return [env.step(dict.fromkeys(env.team, 2))[1] for _ in range(3)]
 
     assert episode(copy.deepcopy(env)) == episode(pickle.loads(pickle.dumps(env))) == episode(env)
+
+
+def test_a_changed_team_wrapper_is_found_even_where_the_manifest_leaves_it_out(tmp_path: Path) -> None:
+    bundle(tmp_path / "b", "simple-spread")
+    check_bundle(tmp_path / "b")
+    (tmp_path / "b" / "team.py").write_text("print('hello')\n")
+    for named in (True, False):
+        manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())
+        if not named:
+            del manifest["files"]["team.py"]
+            (tmp_path / "b" / "manifest.json").write_text(json.dumps(manifest))
+        with pytest.raises(UserError, match=r"team\.py was changed"):
+            check_bundle(tmp_path / "b")
 
 
 def test_misuse_is_named(tmp_path: Path) -> None:
